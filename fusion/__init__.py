@@ -1,0 +1,1 @@
+"""Detections into tracks. Pure: no socket, no file, no clock."""

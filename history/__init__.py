@@ -1,0 +1,1 @@
+"""What was: one store protocol, an embedded store and InfluxDB behind it."""

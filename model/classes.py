@@ -1,0 +1,41 @@
+"""What can be seen: the classes that every sensor's own labels are mapped to."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLASSES = ("person", "vehicle", "animal", "vessel", "aircraft", "other")
+CLASS_INDEX = {name: i for i, name in enumerate(CLASSES)}
+
+# Labels that equipment uses (COCO's, Frigate's, ONVIF's, Axis'); whatever is not here is "other".
+CLASS_OF_LABEL = {
+    **{name: name for name in CLASSES},
+    **dict.fromkeys(("human", "people", "pedestrian", "face", "walker", "group"), "person"),
+    **dict.fromkeys(
+        ("car", "truck", "bus", "motorcycle", "motorbike", "bicycle", "bike", "van", "train", "vehical",
+         "license_plate", "licenseplate", "atv"),
+        "vehicle",
+    ),
+    **dict.fromkeys(
+        ("dog", "cat", "horse", "cow", "sheep", "bear", "deer", "bird", "fox", "goat", "rabbit", "raccoon",
+         "squirrel", "coyote", "javelina", "cattle"),
+        "animal",
+    ),
+    **dict.fromkeys(("boat", "ship"), "vessel"),
+    **dict.fromkeys(("airplane", "plane", "helicopter", "drone", "uav"), "aircraft"),
+}
+
+
+def class_index(label: str) -> int:
+    """The column of a label in class columns."""
+    return CLASS_INDEX[CLASS_OF_LABEL.get(label.strip().lower(), "other")]
+
+
+def likelihoods(shares: dict[str, float]) -> NDArray[np.float64]:
+    """(classes,) probabilities from labelled shares; what they leave of 1 is spread evenly over all classes."""
+    row = np.zeros(len(CLASSES))
+    for label, share in shares.items():
+        row[class_index(label)] += share
+    total = row.sum()
+    if total > 1:
+        return row / total
+    return row + (1 - total) / len(CLASSES)

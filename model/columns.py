@@ -1,0 +1,69 @@
+"""Columns: many things of one kind as numpy arrays of one length.
+
+A subclass is a frozen dataclass whose fields are all declared with `column(dtype, *shape)`; the shape
+is that of one row. Rows are chosen, joined and created here, once, for every such type.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+
+def column(dtype: Any, *shape: int) -> Any:
+    """A dataclass field that holds one array of n rows, each of `dtype` and `shape`."""
+    return field(metadata={"dtype": np.dtype(dtype), "shape": shape})
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The base of all column types. Every field is an array with the same first length."""
+
+    def __post_init__(self) -> None:
+        arrays = self.arrays()
+        lengths = {name: len(a) for name, a in arrays.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"The columns of {type(self).__name__} differ in length: {lengths}.")
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def take(self, rows: Any) -> Self:
+        """The rows chosen by a mask, an index array or a slice."""
+        return type(self)(**{name: a[rows] for name, a in self.arrays().items()})
+
+    def put(self, rows: Any, other: Self) -> Self:
+        """A copy whose `rows` are those of `other`."""
+        changed = {name: a.copy() for name, a in self.arrays().items()}
+        for name, a in other.arrays().items():
+            changed[name][rows] = a
+        return type(self)(**changed)
+
+    def but(self, **changed: NDArray[Any]) -> Self:
+        """The same rows with some columns exchanged."""
+        return replace(self, **changed)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No rows."""
+        return cls.blank(0)
+
+    @classmethod
+    def blank(cls, n: int) -> Self:
+        """n rows of zeros."""
+        return cls(**{f.name: np.zeros((n, *f.metadata["shape"]), f.metadata["dtype"]) for f in fields(cls)})
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        """The rows of all parts, in order."""
+        parts = [p for p in parts if len(p)]
+        if not parts:
+            return cls.none()
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})

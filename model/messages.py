@@ -1,0 +1,47 @@
+"""What arrived: messages with the time they were received, before anybody has looked inside."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Messages that the service writes into its own journal: they are in the recording, and no broker carries them.
+SERVICE_TOPIC = "$marchwarden/service"      # {"event": "connected" | "disconnected"}
+ACTION_TOPIC = "$marchwarden/action"        # what a person did: {"action": "ack", "alert": …, "by": …}
+
+
+@dataclass(frozen=True)
+class Messages:
+    """n messages in order of arrival; `received_ns` never decreases."""
+
+    received_ns: NDArray[np.int64]      # (n,) ns
+    topics: tuple[str, ...]             # (n,)
+    payloads: tuple[bytes, ...]         # (n,)
+    retained: NDArray[np.bool_]         # (n,) a retained message is state, not a new detection
+
+    def __len__(self) -> int:
+        return len(self.topics)
+
+    def between(self, first: int, last: int) -> Self:
+        """Messages number first to last - 1."""
+        return type(self)(
+            self.received_ns[first:last], self.topics[first:last], self.payloads[first:last], self.retained[first:last]
+        )
+
+    @classmethod
+    def none(cls) -> Self:
+        return cls(np.zeros(0, np.int64), (), (), np.zeros(0, np.bool_))
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.none()
+        return cls(
+            np.concatenate([p.received_ns for p in parts]),
+            tuple(t for p in parts for t in p.topics),
+            tuple(b for p in parts for b in p.payloads),
+            np.concatenate([p.retained for p in parts]),
+        )
