@@ -37,6 +37,7 @@ class Event:
     zone: str                           # zone, line or sensor id
     subject: str                        # track name, plate token or sensor id
     observed_ns: int                    # ns
+    origin_ns: int                      # ns, when the happening began as far as the rule knows: part of the alert's key
     sector: int
     position: tuple[float, float]       # m in the sector plane
     lat: float                          # degrees WGS84
@@ -83,6 +84,8 @@ class Incident:
     revision: int
     phase: Phase
     told_ns: int                        # observed ns of the last revision sent
+    told_subjects: int                  # how many subjects and sensors that revision named
+    told_sensors: int
     detail: tuple[tuple[str, str | float], ...] = ()
     acknowledged_by: str = ""
     acknowledged_ns: int = 0

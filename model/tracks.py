@@ -38,18 +38,31 @@ class Tracks(Columns):
 
 @dataclass(frozen=True)
 class Scan:
-    """All tracks at one instant of observed time."""
+    """All tracks at one instant of observed time. What was told of any instant after `after_ns` before is void."""
 
     time_ns: int
+    after_ns: int       # the scan before
     tracks: Tracks
 
 
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"       # Crockford's base 32: none is misread for another
+
+
 def name_of(key: int) -> str:
-    """How a track or source key is written: `T` and 13 characters that are never misread for each other."""
-    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"       # Crockford's base 32
+    """How a track's key is written: `T` and 13 characters."""
     number = int(key)
     digits = []
     for _ in range(13):
         number, digit = divmod(number, 32)
-        digits.append(alphabet[digit])
+        digits.append(ALPHABET[digit])
     return "T" + "".join(reversed(digits))
+
+
+def key_of(name: str) -> int:
+    """The key that `name_of` wrote. Raises ValueError for anything else."""
+    if len(name) != 14 or name[0] != "T":
+        raise ValueError(f"{name!r} is no track name such as T0A1B2C3D4E5F6.")
+    number = 0
+    for character in name[1:]:
+        number = number * 32 + ALPHABET.index(character)
+    return number

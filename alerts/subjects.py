@@ -1,0 +1,105 @@
+"""Tracks as rules see them: sorted, with what every rule asks of them worked out once a scan."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from alerts.incidents import Sighting
+from alerts.rules import Ground, Rule
+from geo.frames import wgs84_from_plane
+from model.alerts import Event, Evidence
+from model.classes import CLASSES
+from model.time import NS
+from model.tracks import Tracks, name_of
+
+EVIDENCE_NS = 600 * NS          # a sensor that last saw the track longer ago is no evidence of what happens now
+WIDEST_BAND_M = 60.0            # uncertainty beyond this doesn't widen the band in which a side is undecided
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The tracks of one scan, sorted by id."""
+
+    time_ns: int
+    tracks: Tracks
+    sigma_m: NDArray[np.float64]        # (n,) largest standard deviation of the position
+
+
+def subjects_of(time_ns: int, tracks: Tracks) -> Subjects:
+    tracks = tracks.take(np.argsort(tracks.id, kind="stable"))
+    p = tracks.covariance
+    sigma = np.sqrt((p[:, 0, 0] + p[:, 1, 1]) / 2 + np.hypot((p[:, 0, 0] - p[:, 1, 1]) / 2, p[:, 0, 1]))
+    return Subjects(time_ns, tracks, sigma)
+
+
+def eligible(rule: Rule, subjects: Subjects) -> NDArray[np.bool_]:
+    """(n,) which tracks are sure enough, and of the right class, for a rule."""
+    tracks = subjects.tracks
+    share = tracks.class_probability[:, list(rule.classes)].sum(axis=1)
+    return np.asarray(
+        tracks.confirmed & (tracks.existence >= rule.existence_min) & (share >= rule.class_share_min)
+    )
+
+
+def beyond(distance_m: NDArray[np.float64], sigma_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) probability that the true place lies on the positive side of a boundary this far away."""
+    return np.asarray(ndtr(distance_m / np.maximum(sigma_m, 1e-3)))
+
+
+def events_of(
+    ground: Ground, rule: Rule, zone: str, subjects: Subjects, rows: NDArray[np.int64],
+    probability: NDArray[np.float64], origin_ns: NDArray[np.int64], details: list[tuple[tuple[str, str | float], ...]],
+) -> list[Event]:
+    """One event for each of the chosen rows."""
+    if not len(rows):
+        return []
+    return [
+        Event(
+            kind=rule.kind, rule=rule.id, zone=zone, subject=s.subject, observed_ns=subjects.time_ns,
+            origin_ns=int(origin), sector=s.sector, position=s.position, lat=s.lat, lon=s.lon, sigma_m=s.sigma_m,
+            probability=float(p) * s.probability, classes=s.classes, evidence=s.evidence, detail=detail,
+        )
+        for s, p, origin, detail in zip(
+            sightings(ground, subjects, rows), probability, origin_ns, details, strict=True
+        )
+    ]
+
+
+def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> list[Sighting]:
+    """The chosen tracks as people read them."""
+    tracks = subjects.tracks.take(rows)
+    lat, lon = wgs84_from_plane(ground.sectors, tracks.sector, tracks.mean[:, :2])
+    return [
+        Sighting(
+            subject=name_of(tracks.id[i]),
+            seen_ns=int(tracks.seen_ns[i]),
+            sector=int(tracks.sector[i]),
+            position=(float(tracks.mean[i, 0]), float(tracks.mean[i, 1])),
+            lat=float(lat[i]),
+            lon=float(lon[i]),
+            sigma_m=float(subjects.sigma_m[rows[i]]),
+            probability=float(tracks.existence[i]),
+            classes=shares(tracks.class_probability[i]),
+            evidence=evidence_of(ground, tracks.sensors[i], tracks.sensors_ns[i], subjects.time_ns),
+        )
+        for i in range(len(tracks))
+    ]
+
+
+def shares(probabilities: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+    """Classes worth naming, most probable first."""
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple((CLASSES[c], round(float(probabilities[c]), 3)) for c in order if probabilities[c] >= 0.05)
+
+
+def evidence_of(
+    ground: Ground, sensors: NDArray[np.int32], times_ns: NDArray[np.int64], now_ns: int
+) -> tuple[Evidence, ...]:
+    """The sensors that saw it lately, in order of their last look."""
+    order = np.lexsort((sensors, times_ns))
+    return tuple(
+        Evidence(ground.sensor_ids[sensors[k]], int(times_ns[k]))
+        for k in order if sensors[k] >= 0 and now_ns - times_ns[k] <= EVIDENCE_NS
+    )

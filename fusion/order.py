@@ -1,0 +1,161 @@
+"""Event time: when a scan is closed, and what a late row does.
+
+The event clock is the newest observation so far, in order of arrival. A scan closes when the clock has passed its end
+by the settling time, so what a scan has seen when it is judged depends on the order in which messages arrived and on
+nothing else: neither on how they were cut into steps nor on when this process happened to read them. Only when
+nothing arrives for a while does received time close scans.
+
+A late row re-runs the scans from before it. States are values, so keeping those of the last half minute costs
+nothing but their memory. See docs/decisions/0002-event-clock.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.scan import scan_of, scanned
+from fusion.settings import Settings
+from geo.frames import Sectors
+from model.detections import Detections, Looks
+from model.tracks import Scan, Tracks
+from model.world import SensorColumns
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tracks, each at its own last update, when the scan that ends at `time_ns` was closed."""
+
+    time_ns: int
+    tracks: Tracks
+
+
+@dataclass(frozen=True)
+class FusionState:
+    """All of fusion that changes. A scan's end is a multiple of the scan time."""
+
+    clock_ns: int                           # event clock; 0 before the first row
+    waiting: Detections                     # rows that no closed scan has seen
+    window: Detections                      # rows of the closed scans that may still be re-run
+    checkpoints: tuple[Checkpoint, ...]     # oldest first, the last is that of the newest closed scan
+
+    @property
+    def closed_ns(self) -> int:
+        return self.checkpoints[-1].time_ns if self.checkpoints else 0
+
+    @property
+    def tracks(self) -> Tracks:
+        return self.checkpoints[-1].tracks if self.checkpoints else Tracks.none()
+
+
+def at_rest() -> FusionState:
+    """Before anything has been seen."""
+    return FusionState(0, Detections.none(), Detections.none(), ())
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What a step of fusion came to."""
+
+    scans: tuple[Scan, ...]         # closed, or run again, in order of time; a later one of the same time replaces it
+    too_late: Detections            # rows older than anything that can be re-run
+
+
+def fuse(
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, state: FusionState,
+    arrived: Detections, looks: Looks, idle_since_ns: int | None,
+) -> tuple[FusionState, Fused]:
+    """The state after `arrived` and `looks`, each in order of arrival.
+
+    `idle_since_ns` is given when nothing at all has arrived for the idle time: the received time up to which scans may
+    be closed all the same.
+    """
+    scans: list[Scan] = []
+    late: list[Detections] = []
+    first = 0
+    for clock_ns, last in _closings(settings, state, arrived, looks):
+        state = _waiting(state, arrived.take(slice(first, last)))
+        state, closed, dropped = _closed(settings, sensors, sectors, state, clock_ns)
+        scans += closed
+        late.append(dropped)
+        first = last
+    state = _waiting(state, arrived.take(slice(first, None)))
+    if idle_since_ns is not None and state.clock_ns and _ripe(settings, idle_since_ns) > state.closed_ns:
+        state, closed, dropped = _closed(settings, sensors, sectors, state, max(idle_since_ns, state.clock_ns))
+        scans += closed
+        late.append(dropped)
+    clock_ns = int(_clocks(state.clock_ns, arrived, looks)[0].max(initial=state.clock_ns))
+    return FusionState(clock_ns, state.waiting, state.window, state.checkpoints), Fused(
+        tuple(scans), Detections.joined(late)
+    )
+
+
+def _waiting(state: FusionState, rows: Detections) -> FusionState:
+    return FusionState(state.clock_ns, Detections.joined([state.waiting, rows]), state.window, state.checkpoints)
+
+
+def _ripe(settings: Settings, clock_ns: int) -> int:
+    """The end of the newest scan that may be closed at this reading of the event clock."""
+    return (clock_ns - settings.settle_ns) // settings.scan_ns * settings.scan_ns
+
+
+def _clocks(clock_ns: int, arrived: Detections, looks: Looks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The event clock after each arrival, and how many of `arrived` had come by then.
+
+    A row observed after it was received tells of a clock that runs ahead, and moves nothing.
+    """
+    observed = np.r_[looks.observed_ns, arrived.observed_ns]
+    received = np.r_[looks.received_ns, arrived.received_ns]
+    order = np.argsort(received, kind="stable")
+    is_row = np.r_[np.zeros(len(looks), np.int64), np.ones(len(arrived), np.int64)][order]
+    honest = np.where(observed <= received, observed, 0)[order]
+    return np.maximum.accumulate(np.maximum(honest, clock_ns)), np.cumsum(is_row)
+
+
+def _closings(
+    settings: Settings, state: FusionState, arrived: Detections, looks: Looks
+) -> list[tuple[int, int]]:
+    """(event clock, rows arrived) at each arrival that lets a scan close."""
+    clocks, rows = _clocks(state.clock_ns, arrived, looks)
+    ripe = (clocks - settings.settle_ns) // settings.scan_ns
+    before = (state.clock_ns - settings.settle_ns) // settings.scan_ns
+    at = np.flatnonzero(np.diff(ripe, prepend=before) > 0)
+    return list(zip(clocks[at].tolist(), rows[at].tolist(), strict=True))
+
+
+def _closed(
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, state: FusionState, clock_ns: int
+) -> tuple[FusionState, list[Scan], Detections]:
+    """All ripe scans closed, from before the earliest late row on; the new scans; and rows too late for any."""
+    end_ns = _ripe(settings, clock_ns)
+    checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none()),)
+    old = state.waiting.observed_ns <= checkpoints[0].time_ns
+    too_late, fresh = state.waiting.take(old), state.waiting.take(~old)
+    earliest_ns = int(fresh.observed_ns.min(initial=end_ns))
+    kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
+    rows = Detections.joined([state.window, fresh])
+    tracks, time_ns, scans = kept[-1].tracks, kept[-1].time_ns, []
+    number = -(-rows.observed_ns // settings.scan_ns)       # the scan that each row belongs to
+    while time_ns < end_ns:
+        after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
+        seen = rows.take(number == time_ns // settings.scan_ns)
+        tracks = scanned(settings, sensors, sectors, tracks, seen, time_ns)
+        kept.append(Checkpoint(time_ns, tracks))
+        scans.append(scan_of(settings, tracks, time_ns, after_ns))
+    horizon_ns = end_ns - settings.lateness_ns
+    oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
+    later = rows.observed_ns > end_ns
+    seen_before = (rows.observed_ns > kept[oldest].time_ns) & ~later
+    state = FusionState(max(clock_ns, state.clock_ns), rows.take(later), rows.take(seen_before), tuple(kept[oldest:]))
+    return state, scans, too_late
+
+
+def _next_scan(
+    settings: Settings, tracks: Tracks, number: NDArray[np.int64], time_ns: int, end_ns: int
+) -> int:
+    """The end of the next scan; where there is nothing to track, of the next that has rows, or of the last."""
+    following = time_ns + settings.scan_ns
+    if len(tracks):
+        return following
+    ahead = number[number * settings.scan_ns > time_ns]
+    return int(min(ahead.min() * settings.scan_ns, end_ns)) if len(ahead) else end_ns

@@ -1,0 +1,92 @@
+"""The whole of Marchwarden as one pure function: the table of contents of what happens to a message.
+
+The live service, offline replay and everything else that runs the pipeline call `advance`, through `steps`.
+"""
+
+from dataclasses import dataclass
+
+from alerts.dispatch import dispatched
+from alerts.judge import AlertsState, judged, untold
+from alerts.rules import Ground
+from fusion.order import FusionState, at_rest, fuse
+from fusion.settings import Settings
+from geo.frames import Sectors
+from geo.zones import Zones
+from model.alerts import Alert, Delivery
+from model.detections import Detections
+from model.health import Health
+from model.messages import Messages
+from model.rejections import Rejection
+from model.tracks import Scan
+from runtime.inbox import opened
+from sensors.catalogue import Catalogue
+from sensors.decode import decode
+from sensors.health import advance_health, unheard
+from sensors.placing import place
+from sensors.readings import PlateText
+from sensors.repeats import Seen
+
+
+@dataclass(frozen=True)
+class World:
+    """What configuration says. Never changes in a step."""
+
+    sectors: Sectors
+    zones: Zones
+    catalogue: Catalogue
+    fusion: Settings
+    ground: Ground
+
+
+@dataclass(frozen=True)
+class State:
+    """All that does change. A value: snapshots, replays and crash recovery rest on that."""
+
+    now_ns: int             # received time up to which everything has been taken in
+    heard_ns: int           # when the last message of any kind arrived
+    listening: bool         # connected to the broker, so that hearing nothing means something
+    seen: Seen
+    health: Health
+    fusion: FusionState
+    alerts: AlertsState
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step has to say to the world outside."""
+
+    now_ns: int
+    detections: Detections              # all that were placed, also those too late for tracking
+    scans: tuple[Scan, ...]             # closed or run again
+    alerts: tuple[Alert, ...]
+    deliveries: tuple[Delivery, ...]
+    rejections: tuple[Rejection, ...]
+    plates: tuple[PlateText, ...]       # to be sealed at once
+
+
+def beginning(world: World, now_ns: int) -> State:
+    """The state of a service that has never heard anything."""
+    return State(now_ns, now_ns, True, Seen.none(), unheard(len(world.catalogue), now_ns), at_rest(), untold())
+
+
+def advance(world: World, state: State, messages: Messages, now_ns: int) -> tuple[State, Outcome]:
+    """The state at `now_ns`, after `messages`, all received since the state's own time and not after `now_ns`."""
+    inbox = opened(messages, state.heard_ns, state.listening)
+    seen, heard = decode(world.catalogue, state.seen, messages)
+    detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
+    health = advance_health(state.health, heard, unplaced)
+    fusion, fused = fuse(
+        world.fusion, world.catalogue.columns, world.sectors, state.fusion, detections, heard.looks,
+        inbox.idle_since(now_ns, world.fusion.idle_ns),
+    )
+    alerts, told = judged(world.ground, state.alerts, detections, fused.scans, health, inbox.actions, state.now_ns, now_ns)
+    outcome = Outcome(
+        now_ns=now_ns,
+        detections=detections,
+        scans=fused.scans,
+        alerts=told,
+        deliveries=dispatched(world.ground, told),
+        rejections=(*heard.rejections, *unplaced, *inbox.rejections),
+        plates=heard.plates,
+    )
+    return State(now_ns, inbox.heard_ns, inbox.listening, seen, health, fusion, alerts), outcome

@@ -1,0 +1,64 @@
+"""Messages that the service writes to itself through the journal: connections, and what people did.
+
+They travel with the rest, so that a replay of the journal does again what the service did.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from model.alerts import Action
+from model.messages import ACTION_TOPIC, SERVICE_TOPIC, Messages
+from model.rejections import Reason, Rejection
+
+
+class _Service(msgspec.Struct):
+    event: str
+
+
+class _Action(msgspec.Struct):
+    action: str
+    alert: str
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """What a step's messages say to the service itself."""
+
+    heard_ns: int
+    listening: bool
+    actions: tuple[Action, ...]
+    rejections: tuple[Rejection, ...]
+
+    def idle_since(self, now_ns: int, idle_ns: int) -> int | None:
+        """The received time up to which nothing more is expected, when all has been quiet for `idle_ns`."""
+        quiet = self.listening and now_ns - self.heard_ns >= idle_ns
+        return now_ns - idle_ns if quiet else None
+
+
+def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
+    """The service's own messages among all, and when the last of any kind arrived."""
+    actions: list[Action] = []
+    rejections: list[Rejection] = []
+    if len(messages):
+        heard_ns = int(messages.received_ns[-1])
+    for number, topic in enumerate(messages.topics):
+        if not topic.startswith("$marchwarden/"):
+            continue
+        payload, received_ns = messages.payloads[number], int(messages.received_ns[number])
+        try:
+            if topic == SERVICE_TOPIC:
+                listening = msgspec.json.decode(payload, type=_Service).event == "connected"
+            elif topic == ACTION_TOPIC:
+                done = msgspec.json.decode(payload, type=_Action)
+                actions.append(Action(done.action, done.alert, done.by, received_ns, done.note))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            rejections.append(Rejection(received_ns, topic, Reason.WRONG_SHAPE, f"Not the service's own: {error}."))
+    return Inbox(heard_ns, listening, tuple(actions), tuple(rejections))
+
+
+def connects(topic: str, payload: bytes) -> bool:
+    """Is this the service's word that it has (again) a connection? What came before it is then no silence."""
+    return topic == SERVICE_TOPIC and msgspec.json.decode(payload, type=_Service).event == "connected"

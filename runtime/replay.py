@@ -1,0 +1,86 @@
+"""Replay: a recording through the same steps as the live service, with readable files out."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from model.alerts import Alert, Delivery
+from model.messages import Messages
+from model.rejections import BENIGN, Rejection
+from runtime.advance import Outcome, World, beginning
+from runtime.steps import grid, steps
+from runtime.tracklines import SettledTracks
+
+
+@dataclass
+class Tally:
+    """What a replay came to, for its summary."""
+
+    messages: int = 0
+    detections: int = 0
+    alerts: int = 0
+    raised: int = 0
+    deliveries: int = 0
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)     # (reason, detail) of faults
+    set_aside: Counter[str] = field(default_factory=Counter)                # benign reasons
+
+    def count(self, outcome: Outcome) -> None:
+        self.detections += len(outcome.detections)
+        self.alerts += len(outcome.alerts)
+        self.raised += sum(1 for alert in outcome.alerts if alert.why == "raised")
+        self.deliveries += len(outcome.deliveries)
+        for rejection in outcome.rejections:
+            self._reject(rejection)
+
+    def _reject(self, rejection: Rejection) -> None:
+        if rejection.reason in BENIGN:
+            self.set_aside[rejection.reason.value] += 1
+        else:
+            self.rejected[rejection.reason.value, rejection.detail] += 1
+
+
+def replayed(world: World, batches: Iterable[Messages]) -> Iterator[Outcome]:
+    """The outcome of every step, and of as many more as it takes for everything received to be settled."""
+    state = None
+    rest = Messages.none()
+    for batch in batches:
+        rest = Messages.joined([rest, batch]) if len(rest) else batch
+        if state is None:
+            state = beginning(world, grid(int(rest.received_ns[0])) - 1)
+        # The batch's last instant may go on in the next one.
+        taken = 0
+        for state, outcome, taken in steps(world, state, rest, grid(int(rest.received_ns[-1])) - 1):  # noqa: B007
+            yield outcome
+        rest = rest.between(taken, len(rest))
+    if state is None:
+        return
+    fusion = world.fusion
+    end_ns = grid(state.now_ns if not len(rest) else int(rest.received_ns[-1]))
+    end_ns += fusion.idle_ns + fusion.settle_ns + 2 * fusion.scan_ns
+    for _, outcome, _ in steps(world, state, rest, end_ns):
+        yield outcome
+
+
+def replay(
+    world: World, batches: Iterable[Messages], tracks: Path | None, alerts: Path | None, deliveries: Path | None,
+    alert_line: "AlertLine",
+) -> Tally:
+    """Write what a recording leads to."""
+    tally = Tally()
+
+    def counted() -> Iterator[Messages]:
+        for batch in batches:
+            tally.messages += len(batch)
+            yield batch
+
+    with _opened(tracks) as track_file, _opened(alerts) as alert_file, _opened(deliveries) as delivery_file:
+        settled = SettledTracks(world)
+        for outcome in replayed(world, counted()):
+            tally.count(outcome)
+            track_file.writelines(settled.lines(outcome.scans))
+            alert_file.writelines(alert_line(alert) for alert in outcome.alerts)
+            delivery_file.writelines(delivery_line(delivery) for delivery in outcome.deliveries)
+        track_file.writelines(settled.rest())
+    return tally

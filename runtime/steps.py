@@ -1,0 +1,58 @@
+"""Which instants `advance` is called at: a fixed grid of received time, so that chunking changes nothing.
+
+A step falls on every grid instant that has messages before it, and on every whole second in between, except while
+the service was not connected. The same rule serves the live service and a replay.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from model.messages import SERVICE_TOPIC, Messages
+from model.time import MS, NS
+from runtime.advance import Outcome, State, World, advance
+from runtime.inbox import connects
+
+STEP_NS = 100 * MS
+
+
+def grid(time_ns: int) -> int:
+    """The first grid instant at or after a time."""
+    return -(-time_ns // STEP_NS) * STEP_NS
+
+
+def steps(
+    world: World, state: State, messages: Messages, until_ns: int
+) -> Iterator[tuple[State, Outcome, int]]:
+    """(state, outcome, messages taken so far) after each step at or before `until_ns`.
+
+    The caller promises that nothing received before or at `until_ns` is still to come.
+    """
+    taken = 0
+    cells = -(-messages.received_ns // STEP_NS) * STEP_NS
+    while taken < len(messages) and cells[taken] <= until_ns:
+        now_ns = int(cells[taken])
+        last = int(np.searchsorted(cells, now_ns, side="right"))
+        if not _reconnects(messages, taken, last):
+            for second_ns in _seconds(state.now_ns, now_ns - 1):
+                state, outcome = advance(world, state, Messages.none(), second_ns)
+                yield state, outcome, taken
+        state, outcome = advance(world, state, messages.between(taken, last), now_ns)
+        taken = last
+        yield state, outcome, taken
+    if taken == len(messages):
+        for second_ns in _seconds(state.now_ns, until_ns):
+            state, outcome = advance(world, state, Messages.none(), second_ns)
+            yield state, outcome, taken
+
+
+def _seconds(after_ns: int, until_ns: int) -> range:
+    """The whole seconds after one instant, up to another."""
+    return range((after_ns // NS + 1) * NS, until_ns + 1, NS)
+
+
+def _reconnects(messages: Messages, first: int, last: int) -> bool:
+    return any(
+        messages.topics[i] == SERVICE_TOPIC and connects(messages.topics[i], messages.payloads[i])
+        for i in range(first, last)
+    )
