@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 SERVICE_TOPIC = "$marchwarden/service"      # {"event": "connected" | "disconnected"}
 ACTION_TOPIC = "$marchwarden/action"        # what a person did: {"action": "ack", "alert": …, "by": …}
 
+# What the journal keeps in place of a payload above the limit: this, and its length in digits.
+TOO_LARGE_MARK = b"\x00TOO_LARGE "
+
 
 @dataclass(frozen=True)
 class Messages:

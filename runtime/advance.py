@@ -74,7 +74,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
     inbox = opened(messages, state.heard_ns, state.listening)
     seen, heard = decode(world.catalogue, state.seen, messages)
     detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
-    health = advance_health(state.health, heard, unplaced)
+    health = advance_health(world.catalogue, state.health, heard, unplaced)
     fusion, fused = fuse(
         world.fusion, world.catalogue.columns, world.sectors, state.fusion, detections, heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),

@@ -62,7 +62,7 @@ def test_a_pure_file_touches_no_socket_file_clock_or_chance(file: str) -> None:
 
 
 def test_model_needs_numpy_and_nothing_else_from_outside() -> None:
-    allowed = {"numpy", "dataclasses", "enum", "typing", "datetime", "re", "collections", "__future__", "model"}
+    allowed = {"numpy", "dataclasses", "enum", "typing", "datetime", "re", "functools", "collections", "__future__", "model"}
     for file in files():
         if file.startswith("model/"):
             assert imports(file) <= allowed, file

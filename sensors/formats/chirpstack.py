@@ -1,0 +1,148 @@
+"""ChirpStack v4 over MQTT: `application/{id}/device/{eui}/event/{up,status,join,ack,txack,log,location,integration}`.
+
+Source: ChirpStack's documentation, "Event types", and its API's `integration.proto` in JSON. Time: RFC 3339 with up to nine
+digits. Place: the device's own, from its registration. Confidence: none but what the profile says. Two uplinks are the
+same when their `deduplicationId` is. Life cycle: a pulse a message. JSON leaves out fields that are zero or false, so a
+profile says what a missing value means.
+"""
+
+from typing import Any
+
+import msgspec
+
+from model.health import Sign
+from model.rejections import Reason
+from model.time import ns_from_iso, ns_from_seconds
+from sensors.catalogue import Detect, Feed, Profile
+from sensors.formats.common import Rows
+from sensors.repeats import key_of
+
+OTHER_EVENTS = frozenset({"join", "ack", "txack", "log", "location", "integration"})
+MISSING = object()
+
+
+class Gateway(msgspec.Struct):
+    """One gateway's reception, `rxInfo`."""
+
+    time: str | None = None
+    gwTime: str | None = None
+    nsTime: str | None = None
+
+
+class Uplink(msgspec.Struct):
+    """`event/up`."""
+
+    deduplicationId: str | None = None
+    time: str | None = None
+    object: Any = None
+    data: str | None = None
+    rxInfo: list[Gateway] | None = None
+
+
+class Status(msgspec.Struct):
+    """`event/status`."""
+
+    batteryLevel: int | float | None = None
+    batteryLevelUnavailable: bool = False
+    externalPowerSource: bool = False
+
+
+_uplink = msgspec.json.Decoder(Uplink)
+_status = msgspec.json.Decoder(Status)
+
+
+def subscriptions(feed: Feed) -> tuple[str, ...]:
+    return (f"{feed.topic}/+/device/+/event/+",)
+
+
+def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
+    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    match topic[len(feed.topic) + 1 :].split("/"):
+        case [_, "device", eui, "event", event]:
+            sensor = rows.sensor(feed.id, eui.lower())
+            if sensor is None:
+                return
+            if event == "up":
+                _read_uplink(sensor, _uplink.decode(payload), key_of(topic.encode(), payload), rows)
+            elif event == "status":
+                _read_status(sensor, _status.decode(payload), rows)
+            elif event in OTHER_EVENTS:
+                rows.sign(sensor, Sign.HEARD)
+            else:
+                rows.reject(Reason.UNKNOWN_EVENT, f"ChirpStack has no event {event[:40]!r} that we know.", sensor)
+        case _:
+            rows.reject(Reason.UNKNOWN_TOPIC, f"Not application/…/device/…/event/…: {topic[:100]!r}.")
+
+
+def _read_uplink(sensor: int, uplink: Uplink, whole_key: int, rows: Rows) -> None:
+    rows.sign(sensor, Sign.HEARD)
+    profile = rows.catalogue.sensors[sensor].profile
+    if uplink.object is None:
+        if uplink.data:
+            rows.reject(
+                Reason.WRONG_SHAPE, "No decoded object: set a codec in the device profile on ChirpStack.", sensor
+            )
+        return
+    if profile is None:
+        rows.reject(Reason.NO_DETECTION, "The sensor has no profile that says what its values mean.", sensor)
+        return
+    _read_signs(sensor, profile, uplink.object, rows)
+    key = whole_key if uplink.deduplicationId is None else key_of(b"chirpstack", uplink.deduplicationId.encode())
+    for number, detect in enumerate(profile.detects):
+        if _holds(detect, uplink.object):
+            rows.detection(
+                sensor, _observed_ns(profile, uplink, rows.received_ns), key=key + number & 0xFFFFFFFFFFFFFFFF,
+                classes=rows.classes(sensor, dict(detect.classes)) if detect.classes else -1, confidence=detect.confidence,
+            )
+            return
+
+
+def _read_signs(sensor: int, profile: Profile, said: Any, rows: Rows) -> None:
+    if profile.battery is not None:
+        level = value_at(said, profile.battery)
+        if isinstance(level, int | float) and not isinstance(level, bool):
+            rows.sign(sensor, Sign.BATTERY, min(max(level / profile.battery_full, 0.0), 1.0))
+    if profile.tamper is not None and _holds(profile.tamper, said):
+        rows.sign(sensor, Sign.TAMPERED)
+
+
+def _read_status(sensor: int, status: Status, rows: Rows) -> None:
+    rows.sign(sensor, Sign.HEARD)
+    if status.externalPowerSource:
+        rows.sign(sensor, Sign.BATTERY, 1.0)
+    elif not status.batteryLevelUnavailable:
+        rows.sign(sensor, Sign.BATTERY, min(max(float(status.batteryLevel or 0.0) / 100, 0.0), 1.0))
+
+
+def _observed_ns(profile: Profile, uplink: Uplink, received_ns: int) -> int:
+    if profile.time is not None:
+        own = value_at(uplink.object, profile.time)
+        if isinstance(own, int | float) and not isinstance(own, bool):
+            return ns_from_seconds(own)
+    heard = [time for g in uplink.rxInfo or [] for time in (g.gwTime, g.nsTime, g.time) if time]
+    if uplink.time:
+        return ns_from_iso(uplink.time)
+    return min(map(ns_from_iso, heard), default=received_ns)
+
+
+def value_at(said: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path of keys and list indices, or MISSING."""
+    for step in path:
+        if isinstance(said, dict) and step in said:
+            said = said[step]
+        elif isinstance(said, list) and step.isdigit() and int(step) < len(said):
+            said = said[int(step)]
+        else:
+            return MISSING
+    return said
+
+
+def _holds(detect: Detect, said: Any) -> bool:
+    value = value_at(said, detect.path)
+    if value is MISSING:
+        value = detect.default
+    if value is None:
+        return False
+    if detect.above is not None and isinstance(value, int | float) and not isinstance(value, bool) and value > detect.above:
+        return True
+    return value in detect.values

@@ -1,0 +1,133 @@
+"""What every decoder writes into: rows of readings, looks, signs of life and rejections, gathered message by message."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.classes import CLASSES, likelihoods
+from model.detections import Looks
+from model.health import Sign, Signs
+from model.rejections import Reason, Rejection
+from sensors.catalogue import Catalogue
+from sensors.plates import normalised, token
+from sensors.readings import Decoded, Place, PlateText, Readings
+from sensors.repeats import key_of
+
+NAN = float("nan")
+NO_SPREAD = (NAN, NAN, NAN)
+
+
+class Rows:
+    """Gathers what a batch of messages says. `at` names the message that the following calls speak of."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.number, self.received_ns, self.topic = 0, 0, ""
+        self._whole: list[tuple[int, int, int, int, int, int, int, int]] = []
+        self._real: list[tuple[float, ...]] = []
+        self._keys: list[int] = []
+        self._looks: list[tuple[int, int, int]] = []
+        self._signs: list[tuple[int, int, int]] = []
+        self._values: list[float] = []
+        self._plates: list[PlateText] = []
+        self._tokens: dict[str, int] = {}
+        self._classes: dict[Any, int] = {}
+        self._vectors: list[NDArray[np.float64]] = []
+        self.rejections: list[Rejection] = []
+
+    def at(self, number: int, received_ns: int, topic: str) -> None:
+        self.number, self.received_ns, self.topic = number, received_ns, topic
+
+    def detection(
+        self, sensor: int, observed_ns: int, *, key: int, place: Place = Place.OWN,
+        where: tuple[float, float] = (NAN, NAN), spread: tuple[float, float, float] = NO_SPREAD,
+        classes: int = -1, confidence: float = 1.0, source: int = 0, plate: int = 0,
+    ) -> None:
+        """One reading. `key` is what makes it this one and no other: a reading with the same key is a repeat."""
+        self._whole.append((sensor, observed_ns, self.received_ns, self.number, place, classes, source, plate))
+        self._real.append((*where, *spread, confidence))
+        self._keys.append(key)
+
+    def look(self, sensor: int, observed_ns: int) -> None:
+        self._looks.append((observed_ns, self.received_ns, sensor))
+
+    def sign(self, sensor: int, sign: Sign, value: float = 0.0) -> None:
+        self._signs.append((self.received_ns, sensor, sign))
+        self._values.append(value)
+
+    def reject(self, reason: Reason, detail: str, sensor: int | None = None) -> None:
+        name = "" if sensor is None else self.catalogue.sensors[sensor].id
+        self.rejections.append(Rejection(self.received_ns, self.topic, reason, detail, name))
+
+    def sensor(self, feed: str, source: str) -> int | None:
+        """The row of a registered sensor; an unregistered one is rejected here."""
+        row = self.catalogue.index_of.get((feed, source))
+        if row is None:
+            self.reject(Reason.UNKNOWN_SENSOR, f"No sensor with source {source[:64]!r} is registered on feed {feed!r}.")
+        return row
+
+    def classes(self, sensor: int, shares: dict[str, float]) -> int:
+        """A number for class shares under the sensor's own labels, to hand to `detection`."""
+        return self._class_number((sensor, *shares.items()), sensor, shares)
+
+    def label(self, sensor: int, name: str, confidence: float) -> int:
+        """The same for one label of a given confidence."""
+        key = (sensor, name, confidence)
+        number = self._classes.get(key)
+        return self._class_number(key, sensor, {name: confidence}) if number is None else number
+
+    def _class_number(self, key: Any, sensor: int, shares: dict[str, float]) -> int:
+        number = self._classes.get(key)
+        if number is None:
+            own = dict(self.catalogue.sensors[sensor].labels)
+            named: dict[str, float] = {}
+            for label, share in shares.items():
+                name = own.get(label, label)
+                named[name] = named.get(name, 0.0) + share
+            number = self._classes[key] = len(self._vectors)
+            self._vectors.append(likelihoods(named))
+        return number
+
+    def plate(self, text: str, observed_ns: int, sensor: int) -> int:
+        """The token of a plate; its clear text goes aside, to be sealed. 0 for what holds no letter or digit."""
+        clear = normalised(text)
+        if not clear:
+            return 0
+        if clear not in self._tokens:
+            self._tokens[clear] = token(self.catalogue.plate_key, clear)
+        self._plates.append(PlateText(self._tokens[clear], clear, observed_ns, sensor))
+        return self._tokens[clear]
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """How much there is so far: a message that adds to none of these has vanished."""
+        return len(self._whole), len(self._looks), len(self._signs), len(self.rejections)
+
+    def keys(self) -> list[int]:
+        return self._keys
+
+    def decoded(self) -> Decoded:
+        n = len(self._whole)
+        columns = list(zip(*self._whole, strict=True)) if n else [()] * 8
+        real = np.array(self._real, np.float64).reshape(n, 6)
+        vectors = np.array([*self._vectors, np.full(len(CLASSES), 1 / len(CLASSES))])
+        readings = Readings(
+            observed_ns=np.array(columns[1], np.int64), received_ns=np.array(columns[2], np.int64),
+            sensor=np.array(columns[0], np.int32), message=np.array(columns[3], np.int32),
+            place=np.array(columns[4], np.int8), where=real[:, :2], spread=real[:, 2:5],
+            class_likelihood=vectors[np.array(columns[5], np.int64)], confidence=real[:, 5],
+            source=np.array(columns[6], np.uint64), plate=np.array(columns[7], np.uint64),
+        )
+        looks = np.array(self._looks, np.int64).reshape(-1, 3)
+        signs = np.array(self._signs, np.int64).reshape(-1, 3)
+        return Decoded(
+            readings,
+            Looks(looks[:, 0], looks[:, 1], looks[:, 2].astype(np.int32)),
+            Signs(signs[:, 0], signs[:, 1].astype(np.int32), signs[:, 2].astype(np.int8), np.array(self._values, np.float64)),
+            tuple(self.rejections), tuple(self._plates),
+        )
+
+
+def source_key(sensor_id: str, object_id: str) -> int:
+    """A source's own object id, as columns carry it."""
+    return key_of(sensor_id.encode(), object_id.encode()) or 1

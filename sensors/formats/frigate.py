@@ -1,0 +1,174 @@
+"""Frigate NVR over MQTT: `<prefix>/events`, `/reviews`, `/tracked_object_update`, availability and status.
+
+Source: Frigate's documentation, "MQTT" page, versions 0.11 to 0.17. Time: epoch seconds as a float. Place: `box`, corners in
+pixels of the detect resolution, Y down; the target stands at the middle of its lower edge. Confidence: 0–1. Two messages
+are the same when camera, object id and frame time are: a stationary object is published again at least once a minute, and
+the end of an event repeats its last frame. Life cycle: new, update, end by object id; plates and names come separately and
+are joined on the id.
+"""
+
+from typing import Any
+
+import msgspec
+
+from model.health import Sign
+from model.rejections import Reason
+from model.time import ns_from_seconds
+from sensors.catalogue import Feed
+from sensors.formats.common import Rows, source_key
+from sensors.readings import Place
+from sensors.repeats import key_of
+
+Number = int | float
+
+
+class Seen(msgspec.Struct, gc=False):
+    """`after` of an event: the object as it is now. Frigate adds keys with every version; unknown ones pass."""
+
+    id: str
+    camera: str
+    label: str | None = None
+    sub_label: Any = None                       # null, a name, or [name, score]
+    frame_time: Number | None = None
+    box: tuple[Number, Number, Number, Number] | None = None
+    score: Number | None = None
+    top_score: Number | None = None
+    false_positive: bool | None = None
+    recognized_license_plate: Any = None        # a plate, or [plate, score]
+    recognized_license_plate_score: Number | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """`<prefix>/events`."""
+
+    type: str
+    after: Seen | None = None
+    before: msgspec.Raw | None = None
+
+
+class Reviewed(msgspec.Struct):
+    camera: str
+
+
+class Review(msgspec.Struct):
+    """`<prefix>/reviews`: a summary of events that arrive by themselves."""
+
+    type: str
+    after: Reviewed | None = None
+
+
+class Update(msgspec.Struct):
+    """`<prefix>/tracked_object_update`: what Frigate learnt of an object later."""
+
+    type: str
+    id: str | None = None
+    camera: str | None = None
+    plate: str | None = None
+    score: Number | None = None
+    timestamp: Number | None = None
+
+
+_event = msgspec.json.Decoder(Event)
+_review = msgspec.json.Decoder(Review)
+_update = msgspec.json.Decoder(Update)
+
+
+def subscriptions(feed: Feed) -> tuple[str, ...]:
+    """All that is read; snapshots and statistics are left at the broker."""
+    return tuple(
+        f"{feed.topic}/{rest}" for rest in ("events", "reviews", "tracked_object_update", "available", "+/status/+")
+    )
+
+
+def is_state(feed: Feed, topic: str) -> bool:
+    """Is a retained message on this topic good news of the present?"""
+    rest = topic[len(feed.topic) + 1 :].split("/")
+    return rest == ["available"] or (len(rest) == 3 and rest[1] == "status")
+
+
+def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
+    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    match topic[len(feed.topic) + 1 :].split("/"):
+        case ["events"]:
+            _read_event(feed, _event.decode(payload), rows)
+        case ["reviews"]:
+            review = _review.decode(payload)
+            if review.after is not None:
+                _heard(feed, review.after.camera, rows)
+        case ["tracked_object_update"]:
+            _read_update(feed, _update.decode(payload), rows)
+        case ["available"]:
+            for row, sensor in enumerate(rows.catalogue.sensors):
+                if sensor.feed == feed.id:
+                    rows.sign(row, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
+        case [camera, "status", "detect"]:
+            row = rows.sensor(feed.id, camera)
+            if row is not None:
+                rows.sign(row, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
+        case _:
+            pass        # statistics, counts, switches, snapshots: nothing to detect
+
+
+def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
+    seen = event.after
+    if seen is None:
+        return
+    sensor = rows.sensor(feed.id, seen.camera)
+    if sensor is None:
+        return
+    rows.sign(sensor, Sign.HEARD)
+    if seen.false_positive:
+        rows.reject(Reason.FALSE_POSITIVE, "Frigate itself calls it a false positive.", sensor)
+        return
+    if seen.box is None or seen.frame_time is None:
+        rows.reject(Reason.NO_DETECTION, f"An event of type {event.type[:20]!r} without a box.", sensor)
+        return
+    observed_ns = ns_from_seconds(seen.frame_time)
+    x1, _, x2, y2 = seen.box
+    score = seen.score if seen.score is not None else seen.top_score
+    score = 0.5 if score is None else float(score)
+    plate, plate_score = _with_score(seen.recognized_license_plate, seen.recognized_license_plate_score)
+    rows.detection(
+        sensor, observed_ns,
+        key=key_of(b"frigate", feed.id.encode(), seen.camera.encode(), seen.id.encode(), str(seen.frame_time).encode()),
+        place=Place.PIXEL, where=((float(x1) + float(x2)) / 2, float(y2)),
+        classes=rows.label(sensor, seen.label or "other", score),
+        confidence=score if plate is None else min(score, plate_score),
+        source=source_key(rows.catalogue.sensors[sensor].id, seen.id),
+        plate=0 if plate is None else rows.plate(plate, observed_ns, sensor),
+    )
+
+
+def _read_update(feed: Feed, update: Update, rows: Rows) -> None:
+    if update.camera is None:
+        return                  # a description by a language model, before cameras were named in it
+    sensor = _heard(feed, update.camera, rows)
+    if sensor is None or update.type != "lpr" or not update.plate or update.id is None:
+        return
+    observed_ns = rows.received_ns if update.timestamp is None else ns_from_seconds(update.timestamp)
+    rows.detection(
+        sensor, observed_ns,
+        key=key_of(b"frigate-lpr", feed.id.encode(), update.camera.encode(), update.id.encode(), update.plate.encode(),
+                   str(update.timestamp).encode()),
+        classes=rows.label(sensor, "vehicle", 0.9),
+        confidence=0.5 if update.score is None else float(update.score),
+        source=source_key(rows.catalogue.sensors[sensor].id, update.id),
+        plate=rows.plate(update.plate, observed_ns, sensor),
+    )
+
+
+def _heard(feed: Feed, camera: str, rows: Rows) -> int | None:
+    sensor = rows.sensor(feed.id, camera)
+    if sensor is not None:
+        rows.sign(sensor, Sign.HEARD)
+    return sensor
+
+
+def _with_score(said: Any, score: Number | None) -> tuple[str | None, float]:
+    """A plate and its score, from either of the forms that Frigate has used."""
+    if isinstance(said, list | tuple) and said and isinstance(said[0], str):
+        second = said[1] if len(said) > 1 and isinstance(said[1], int | float) else score
+        return said[0], 0.5 if second is None else float(second)
+    if isinstance(said, str) and said:
+        return said, 0.5 if score is None else float(score)
+    return None, 0.0

@@ -1,0 +1,152 @@
+"""Marchwarden's own format, topic `marchwarden/<site>/detections/<sensor>`, for gear that has none. See docs/native.md.
+
+Time: RFC 3339 or epoch milliseconds; left out, the time of receipt. Place: degrees WGS84 with σ or covariance in m², or
+bearing from true north in degrees and range in m, or a pixel (Y down) of the detect resolution, or none: the sensor's
+own. Confidence: 0–1. Two messages are the same when their `id` is, or, where there is none, their topic and payload.
+Life cycle: a frame is a look; an empty one says that nothing was seen.
+"""
+
+from typing import Any
+
+import msgspec
+
+from model.rejections import Reason
+from model.time import MS, ns_from_iso
+from sensors.catalogue import Feed
+from sensors.formats.common import NAN, NO_SPREAD, Rows, source_key
+from sensors.readings import Place
+from sensors.repeats import key_of
+
+Number = int | float
+ODD = 0x9E3779B97F4A7C15        # spreads the members of one frame over the keys
+
+
+class Member(msgspec.Struct, gc=False):
+    """One detection."""
+
+    time: str | Number | None = None
+    id: str | int | None = None
+    lat: Number | None = None
+    lon: Number | None = None
+    sigma_m: Number | None = None
+    covariance_m2: tuple[tuple[Number, Number], tuple[Number, Number]] | None = None
+    bearing_deg: Number | None = None
+    bearing_sigma_deg: Number | None = None
+    range_m: Number | None = None
+    range_sigma_m: Number | None = None
+    pixel: tuple[Number, Number] | None = None
+    class_: str | dict[str, Number] | None = msgspec.field(name="class", default=None)
+    confidence: Number | None = None
+    source_id: str | int | None = None
+    plate: str | None = None
+
+
+class Message(Member, gc=False):
+    """A detection, or a frame of them."""
+
+    detections: list[Member] | None = None
+
+
+class Loose(msgspec.Struct):
+    """A frame with a bad member in it: the others still count."""
+
+    detections: list[msgspec.Raw]
+    time: str | Number | None = None
+
+
+_message = msgspec.json.Decoder(Message)
+_loose = msgspec.json.Decoder(Loose)
+_member = msgspec.json.Decoder(Member)
+
+
+def subscriptions(feed: Feed) -> tuple[str, ...]:
+    return (f"{feed.topic}/detections/+",)
+
+
+def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
+    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    sensor = rows.sensor(feed.id, topic.rpartition("/")[2])
+    if sensor is None:
+        return
+    key = key_of(topic.encode(), payload)
+    try:
+        message = _message.decode(payload)
+    except msgspec.ValidationError:
+        _read_loose(payload, sensor, key, rows)
+        return
+    members = [message] if message.detections is None else message.detections
+    frame_ns = _observed_ns(message.time, rows.received_ns)
+    rows.look(sensor, frame_ns)
+    for number, member in enumerate(members):
+        _detection(member, sensor, frame_ns, key + number * ODD & 0xFFFFFFFFFFFFFFFF, rows)
+
+
+def _read_loose(payload: bytes, sensor: int, key: int, rows: Rows) -> None:
+    frame = _loose.decode(payload)          # what is no frame at all is the caller's to reject
+    frame_ns = _observed_ns(frame.time, rows.received_ns)
+    rows.look(sensor, frame_ns)
+    for number, raw in enumerate(frame.detections):
+        try:
+            member = _member.decode(raw)
+        except msgspec.ValidationError as error:
+            rows.reject(Reason.WRONG_SHAPE, f"Member {number} of the frame: {error}.", sensor)
+            continue
+        _detection(member, sensor, frame_ns, key + number * ODD & 0xFFFFFFFFFFFFFFFF, rows)
+
+
+def _detection(member: Member, sensor: int, frame_ns: int, key: int, rows: Rows) -> None:
+    try:
+        observed_ns = frame_ns if member.time is None else _observed_ns(member.time, frame_ns)
+    except ValueError as error:
+        rows.reject(Reason.WRONG_SHAPE, f"time: {error}", sensor)
+        return
+    if member.id is not None:
+        key = key_of(rows.topic.encode(), str(member.id).encode())
+    place, where, spread = _place(member)
+    plate = rows.plate(member.plate, observed_ns, sensor) if member.plate else 0
+    rows.detection(
+        sensor, observed_ns, key=key, place=place, where=where, spread=spread, classes=_classes(member, sensor, rows),
+        confidence=1.0 if member.confidence is None else float(member.confidence),
+        source=0 if member.source_id is None else source_key(rows.catalogue.sensors[sensor].id, str(member.source_id)),
+        plate=plate,
+    )
+
+
+def _place(member: Member) -> tuple[Place, tuple[float, float], tuple[float, float, float]]:
+    if member.lat is not None and member.lon is not None:
+        where = (float(member.lat), float(member.lon))
+        if member.covariance_m2 is not None:
+            (ee, en), (ne, nn) = member.covariance_m2
+            return Place.WGS84, where, (float(ee), (float(en) + float(ne)) / 2, float(nn))
+        if member.sigma_m is not None:
+            variance = float(member.sigma_m) ** 2 if abs(member.sigma_m) < 1e9 else float("inf")
+            return Place.WGS84, where, (variance, 0.0, variance)
+        return Place.WGS84, where, NO_SPREAD
+    if member.pixel is not None:
+        return Place.PIXEL, (float(member.pixel[0]), float(member.pixel[1])), NO_SPREAD
+    if member.bearing_deg is not None:
+        sigma = NAN if member.bearing_sigma_deg is None else float(member.bearing_sigma_deg)
+        if member.range_m is None:
+            return Place.BEARING, (float(member.bearing_deg), NAN), (sigma, NAN, NAN)
+        range_sigma = NAN if member.range_sigma_m is None else float(member.range_sigma_m)
+        return Place.RANGE, (float(member.bearing_deg), float(member.range_m)), (sigma, range_sigma, NAN)
+    return Place.OWN, (NAN, NAN), NO_SPREAD
+
+
+def _classes(member: Member, sensor: int, rows: Rows) -> int:
+    said = member.class_
+    if said is None:
+        return -1
+    if isinstance(said, str):
+        return rows.label(sensor, said, 1.0 if member.confidence is None else float(member.confidence))
+    return rows.classes(sensor, {label: float(share) for label, share in said.items()})
+
+
+def _observed_ns(time: Any, otherwise_ns: int) -> int:
+    if time is None:
+        return otherwise_ns
+    if isinstance(time, str):
+        return ns_from_iso(time)
+    if not -1e16 < time < 1e16:
+        raise ValueError(f"{time!r} is no epoch time in milliseconds.")
+    return int(time * 1000) * 1000 if isinstance(time, float) else time * MS

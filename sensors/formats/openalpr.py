@@ -1,0 +1,144 @@
+"""OpenALPR (Rekor Scout) agents, whose HTTP posts a bridge publishes as they are: `alpr_group`, `alpr_results`, `heartbeat`.
+
+Source: OpenALPR's documentation, "Web server / JSON payload". Time: epoch milliseconds. Place: the reader's own, from its
+registration (the corners of a plate in pixels say little of where the car stands). Confidence: 0–100. Two groups are the
+same when reader, best frame and start are; two results when reader and frame id are. Life cycle: some fifty `alpr_results`
+a car, a frame each, then one `alpr_group` up to ten seconds late.
+"""
+
+from typing import Any
+
+import msgspec
+
+from model.health import Sign
+from model.rejections import Reason
+from model.time import MS
+from sensors.catalogue import Feed
+from sensors.formats.common import Rows
+from sensors.repeats import key_of
+
+Number = int | float
+
+
+class Plate(msgspec.Struct, gc=False):
+    plate: str = ""
+    confidence: Number = 0.0
+
+
+class Stream(msgspec.Struct):
+    camera_id: int | str | None = None
+    is_streaming: bool = True
+
+
+class Message(msgspec.Struct):
+    """Any of the agent's messages; `data_type` says which, and so which fields matter."""
+
+    data_type: str
+    agent_uid: str | None = None
+    camera_id: int | str | None = None
+    uuid: str | None = None
+    epoch_time: Number | None = None
+    results: list[Plate] | None = None
+    epoch_start: Number | None = None
+    epoch_end: Number | None = None
+    best_uuid: str | None = None
+    best_plate: Any = None
+    best_plate_number: str | None = None
+    best_confidence: Number | None = None
+    uuids: list[str] | None = None
+    is_preview: bool | None = None
+    group: msgspec.Raw | None = None
+    video_streams: list[Stream] | None = None
+
+
+_message = msgspec.json.Decoder(Message)
+
+
+def subscriptions(feed: Feed) -> tuple[str, ...]:
+    return (feed.topic, f"{feed.topic}/#")
+
+
+def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
+    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    message = _message.decode(payload)
+    match message.data_type:
+        case "alpr_results":
+            _read_results(feed, message, payload, rows)
+        case "alpr_group" | "vehicle":
+            _read_group(feed, message, payload, rows)
+        case "alpr_alert":
+            if message.group is not None:
+                _read_group(feed, _message.decode(message.group), payload, rows)
+        case "heartbeat":
+            _read_heartbeat(feed, message, rows)
+        case other:
+            rows.reject(Reason.UNKNOWN_EVENT, f"OpenALPR has no data_type {other[:40]!r} that we know.")
+
+
+def _read_results(feed: Feed, message: Message, payload: bytes, rows: Rows) -> None:
+    sensor = _sensor(feed, message, rows)
+    if sensor is None:
+        return
+    observed_ns = _ns(message.epoch_time, rows.received_ns)
+    rows.look(sensor, observed_ns)
+    frame = message.uuid.encode() if message.uuid else payload
+    for number, result in enumerate(message.results or []):
+        key = key_of(b"alpr", feed.id.encode(), str(sensor).encode(), frame, str(number).encode())
+        _detection(sensor, observed_ns, key, result.plate, float(result.confidence), rows)
+
+
+def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> None:
+    sensor = _sensor(feed, message, rows)
+    if sensor is None:
+        return
+    rows.sign(sensor, Sign.HEARD)
+    best = msgspec.convert(message.best_plate, Plate) if isinstance(message.best_plate, dict) else Plate(
+        message.best_plate if isinstance(message.best_plate, str) else ""
+    )
+    text = message.best_plate_number or best.plate
+    confidence = message.best_confidence if message.best_confidence is not None else best.confidence
+    first = message.best_uuid or (message.uuids or [""])[0]
+    key = key_of(
+        b"group", feed.id.encode(), str(sensor).encode(), first.encode() or payload, str(message.epoch_start).encode(),
+        b"preview" if message.is_preview else b"",
+    )
+    end = message.epoch_end if message.epoch_end is not None else message.epoch_start
+    _detection(sensor, _ns(end, rows.received_ns), key, text, float(confidence), rows)
+
+
+def _detection(sensor: int, observed_ns: int, key: int, plate: str, percent: float, rows: Rows) -> None:
+    rows.detection(
+        sensor, observed_ns, key=key, classes=rows.label(sensor, "vehicle", 0.95), confidence=percent / 100,
+        plate=rows.plate(plate, observed_ns, sensor) if plate else 0,
+    )
+
+
+def _read_heartbeat(feed: Feed, message: Message, rows: Rows) -> None:
+    for stream in message.video_streams or []:
+        sensor = _row(feed, message.agent_uid, stream.camera_id, rows)
+        if sensor is not None:
+            rows.sign(sensor, Sign.ONLINE if stream.is_streaming else Sign.OFFLINE)
+
+
+def _sensor(feed: Feed, message: Message, rows: Rows) -> int | None:
+    row = _row(feed, message.agent_uid, message.camera_id, rows)
+    if row is None:
+        rows.reject(
+            Reason.UNKNOWN_SENSOR,
+            f"No sensor with source {str(message.camera_id)[:64]!r}, or '<agent_uid>/{str(message.camera_id)[:64]}', "
+            f"is registered on feed {feed.id!r}.",
+        )
+    return row
+
+
+def _row(feed: Feed, agent_uid: str | None, camera_id: int | str | None, rows: Rows) -> int | None:
+    """A reader is registered by its camera id, or, where several agents share a topic, by agent and camera."""
+    index = rows.catalogue.index_of
+    exact = index.get((feed.id, f"{agent_uid}/{camera_id}"))
+    return exact if exact is not None else index.get((feed.id, str(camera_id)))
+
+
+def _ns(epoch_ms: Number | None, otherwise_ns: int) -> int:
+    if epoch_ms is None:
+        return otherwise_ns
+    return int(epoch_ms) * MS if abs(epoch_ms) < 1e16 else MS * 10**15
