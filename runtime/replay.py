@@ -1,12 +1,14 @@
 """Replay: a recording through the same steps as the live service, with readable files out."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from model.alerts import Alert, Delivery
+from alerts.dispatch import alert_line, delivery_line
 from model.messages import Messages
 from model.rejections import BENIGN, Rejection
 from runtime.advance import Outcome, World, beginning
@@ -64,8 +66,7 @@ def replayed(world: World, batches: Iterable[Messages]) -> Iterator[Outcome]:
 
 
 def replay(
-    world: World, batches: Iterable[Messages], tracks: Path | None, alerts: Path | None, deliveries: Path | None,
-    alert_line: "AlertLine",
+    world: World, batches: Iterable[Messages], tracks: Path | None, alerts: Path | None, deliveries: Path | None
 ) -> Tally:
     """Write what a recording leads to."""
     tally = Tally()
@@ -84,3 +85,7 @@ def replay(
             delivery_file.writelines(delivery_line(delivery) for delivery in outcome.deliveries)
         track_file.writelines(settled.rest())
     return tally
+
+
+def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    return Path(os.devnull if path is None else path).open("wb")

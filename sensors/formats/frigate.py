@@ -43,7 +43,6 @@ class Event(msgspec.Struct, gc=False):
 
     type: str
     after: Seen | None = None
-    before: msgspec.Raw | None = None
 
 
 class Reviewed(msgspec.Struct):

@@ -1,0 +1,311 @@
+"""Reading a site folder: every mistake at once, or the whole configuration.
+
+The fields and their bounds are in `schema.py`; what takes more than one entry (references between files, doubles,
+geography) is in `crosscheck.py`.
+"""
+
+import csv
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_args
+
+import msgspec
+import shapely
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from runtime.mistakes import Mistake, Mistakes, from_schema
+from runtime.schema import (
+    AgenciesFile,
+    Agency,
+    Agreement,
+    AnyRule,
+    Camera,
+    JurisdictionProperties,
+    LineProperties,
+    RulesFile,
+    SensorEntry,
+    SensorsFile,
+    SiteFile,
+    ZoneProperties,
+)
+
+P = TypeVar("P", bound=BaseModel)
+SHAPES: dict[type[BaseModel], tuple[str, ...]] = {
+    ZoneProperties: ("Polygon", "MultiPolygon"),
+    JurisdictionProperties: ("Polygon", "MultiPolygon"),
+    LineProperties: ("LineString", "MultiLineString"),
+}
+
+
+@dataclass(frozen=True)
+class Drawn(Generic[P]):
+    """One feature of a GeoJSON file: its properties and its WGS84 geometry (x = longitude)."""
+
+    properties: P
+    geometry: shapely.Geometry
+    file: str
+    entry: str
+
+
+@dataclass(frozen=True)
+class Written(Generic[P]):
+    """One entry and where it is written."""
+
+    value: P
+    file: str
+    entry: str
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A whole site folder, each entry valid by itself and with the others."""
+
+    folder: Path
+    site: SiteFile
+    sensors: tuple[Written[SensorEntry], ...]
+    rules: tuple[Written[Any], ...]
+    agencies: tuple[Written[Agency], ...]
+    agreements: tuple[Written[Agreement], ...]
+    zones: tuple[Drawn[ZoneProperties], ...]
+    lines: tuple[Drawn[LineProperties], ...]
+    jurisdictions: tuple[Drawn[JurisdictionProperties], ...]
+
+    @property
+    def state(self) -> Path:
+        """Where everything that the service writes lies."""
+        return self.folder / self.site.files.state
+
+
+@dataclass
+class Reading:
+    """A folder being read: what has been found wrong so far."""
+
+    folder: Path
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def wrong(self, file: str, entry: str, field: str, wrong: str, mend: str = "") -> None:
+        self.mistakes.append(Mistake(file, entry, field, wrong, mend))
+
+
+def load(folder: Path) -> Configuration:
+    """The configuration of a site folder. Raises Mistakes, with all of them, when there is any."""
+    from runtime.crosscheck import crosscheck
+
+    reading = Reading(folder)
+    if not (folder / "site.toml").is_file():
+        there = sorted(str(p.parent) for p in folder.glob("*/site.toml")) if folder.is_dir() else []
+        mend = f"Did you mean {there[0]!r}?" if there else "Name a folder that holds one, such as 'configs'."
+        raise Mistakes([Mistake(str(folder), "", "", "has no site.toml.", mend)])
+    site = _validated(reading, "site.toml", "", SiteFile, _toml(reading, "site.toml"))
+    if site is None:
+        raise Mistakes(reading.mistakes)
+    files = site.files
+    configuration = Configuration(
+        folder=folder,
+        site=site,
+        sensors=tuple(_sensors(reading, files.sensors)),
+        rules=tuple(_entries(reading, files.rules, "rule", AnyRule, RulesFile)),
+        agencies=tuple(_entries(reading, files.agencies, "agency", Agency, AgenciesFile)),
+        agreements=tuple(_entries(reading, files.agencies, "agreement", Agreement, AgenciesFile)),
+        zones=tuple(_features(reading, files.zones, ZoneProperties)),
+        lines=tuple(_features(reading, files.border, LineProperties)),
+        jurisdictions=tuple(_features(reading, files.jurisdictions, JurisdictionProperties)),
+    )
+    crosscheck(reading, configuration)
+    if reading.mistakes:
+        raise Mistakes(list(dict.fromkeys(reading.mistakes)))
+    return configuration
+
+
+# ── one file ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _bytes(reading: Reading, name: str) -> bytes | None:
+    path = reading.folder / name
+    if path.is_file():
+        return path.read_bytes()
+    there = [str(p.relative_to(reading.folder)) for p in sorted(reading.folder.rglob("*")) if p.suffix == path.suffix]
+    close = get_close_matches(name, there, n=1)
+    reading.wrong("site.toml", "", "files", f"{name!r} does not exist.", f"Did you mean {close[0]!r}?" if close else "")
+    return None
+
+
+def _toml(reading: Reading, name: str) -> dict[str, Any] | None:
+    text = _bytes(reading, name)
+    if text is None:
+        return None
+    try:
+        return tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reading.wrong(name, "", "", f"is not TOML: {error}.", "Mend this first: nothing else in the file could be read.")
+        return None
+
+
+def _validated(
+    reading: Reading, file: str, entry: str, kind: Any, data: Any, adapter: TypeAdapter[Any] | None = None
+) -> Any:
+    """The value, or None with its mistakes noted."""
+    if data is None:
+        return None
+    try:
+        return (adapter or TypeAdapter(kind)).validate_python(data)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            reading.mistakes.append(from_schema(file, entry, each, _fields(kind, each["loc"])))
+        return None
+
+
+def _entries(reading: Reading, file: str, key: str, kind: Any, whole: type[BaseModel]) -> Iterator[Written[Any]]:
+    """The entries `[[key]]` of a TOML file, each checked by itself so that all mistakes are found."""
+    data = _toml(reading, file)
+    if data is None:
+        return
+    for other in sorted(data.keys() - whole.model_fields.keys()):
+        known = list(whole.model_fields)
+        close = get_close_matches(other, known, n=1)
+        reading.wrong(
+            file, "", other, "is no section here.", f"Did you mean [[{close[0] if close else known[0]}]]?"
+        )
+    entries = data.get(key, [])
+    if not isinstance(entries, list):
+        reading.wrong(file, "", key, "is one table.", f"Write [[{key}]] with two brackets: there may be several.")
+        return
+    lines = [
+        n for n, line in enumerate((reading.folder / file).read_text().splitlines(), 1) if line.strip() == f"[[{key}]]"
+    ]
+    adapter = TypeAdapter(kind)
+    for number, each in enumerate(entries):
+        name = each.get("id") if isinstance(each, dict) else None
+        place = f"line {lines[number]}" if number < len(lines) else f"number {number + 1}"
+        entry = f"{key} {name!r} ({place})" if name else f"{key} ({place})"
+        value = _validated(reading, file, entry, kind, each, adapter)
+        if value is not None:
+            yield Written(value, file, entry)
+
+
+def _fields(kind: Any, where: tuple[int | str, ...]) -> list[str]:
+    """The field names that are allowed beside the last step of `where`."""
+    models = [kind] if isinstance(kind, type) else [m for m in get_args(get_args(kind)[0]) if isinstance(m, type)]
+    for step in where[:-1]:
+        inner: list[Any] = []
+        for model in models:
+            if isinstance(step, str) and isinstance(model, type) and issubclass(model, BaseModel) and step in model.model_fields:
+                inner += _models_in(model.model_fields[step].annotation)
+            elif isinstance(step, str) and model.model_fields.get("kind") and step in str(model.model_fields["kind"].annotation):
+                inner.append(model)
+        models = inner or models
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
+# ── sensors, from TOML or CSV ────────────────────────────────────────────────────────────────────
+
+
+def _sensors(reading: Reading, patterns: Iterable[str]) -> Iterator[Written[SensorEntry]]:
+    for pattern in patterns:
+        names = sorted(str(p.relative_to(reading.folder)) for p in reading.folder.glob(pattern))
+        if not names and not any(c in pattern for c in "*?["):
+            _bytes(reading, pattern)
+        for name in names:
+            if name.endswith(".csv"):
+                yield from _csv(reading, name)
+            else:
+                yield from _entries(reading, name, "sensor", SensorEntry, SensorsFile)
+
+
+def _csv(reading: Reading, file: str) -> Iterator[Written[SensorEntry]]:
+    """A row a sensor; a column a field, nested ones with a dot. Empty cells are left out."""
+    with (reading.folder / file).open(newline="", encoding="utf-8-sig") as lines:
+        rows = csv.DictReader(lines)
+        known = [*SensorEntry.model_fields, *(f"camera.{name}" for name in Camera.model_fields)]
+        for column in rows.fieldnames or []:
+            if column not in known and not column.startswith("labels."):
+                close = get_close_matches(column, known, n=1)
+                reading.wrong(file, "header", column, "is no column here.", f"Did you mean {close[0]!r}?" if close else "")
+        adapter = TypeAdapter(SensorEntry)
+        for number, row in enumerate(rows, 2):
+            entry = f"sensor {row.get('id')!r} (line {number})"
+            if None in row:
+                reading.wrong(file, entry, "", "has more cells than the header has columns.", "Look for a stray comma.")
+                continue
+            data: dict[str, Any] = {}
+            for column, cell in row.items():
+                if cell and (column in known or column.startswith("labels.")):
+                    outer, _, inner = column.partition(".")
+                    if inner:
+                        data.setdefault(outer, {})[inner] = cell.strip()
+                    else:
+                        data[outer] = cell.strip()
+            value = _validated(reading, file, entry, SensorEntry, data, adapter)
+            if value is not None:
+                yield Written(value, file, entry)
+
+
+# ── geography ────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Feature(msgspec.Struct):
+    type: str
+    geometry: msgspec.Raw
+    properties: dict[str, Any] | None = None
+
+
+class _Collection(msgspec.Struct):
+    type: str
+    features: list[_Feature]
+
+
+def _features(reading: Reading, file: str, kind: type[P]) -> Iterator[Drawn[P]]:
+    text = _bytes(reading, file)
+    if text is None:
+        return
+    try:
+        collection = msgspec.json.decode(text, type=_Collection)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reading.wrong(file, "", "", f"is no GeoJSON FeatureCollection: {error}.", "Export it again from the GIS as GeoJSON.")
+        return
+    for number, feature in enumerate(collection.features, 1):
+        properties = feature.properties or {}
+        entry = f"feature {properties.get('id')!r} (number {number})"
+        value = _validated(reading, file, entry, kind, properties)
+        geometry = _geometry(reading, file, entry, feature, SHAPES[kind])
+        if value is not None and geometry is not None:
+            yield Drawn(value, geometry, file, entry)
+
+
+def _geometry(
+    reading: Reading, file: str, entry: str, feature: _Feature, wanted: tuple[str, ...]
+) -> shapely.Geometry | None:
+    try:
+        shape = shapely.from_geojson(bytes(feature.geometry).decode())
+    except shapely.errors.GEOSException as error:
+        reading.wrong(file, entry, "geometry", f"cannot be read: {error}.", "Rings need four points, the last the first.")
+        return None
+    if shape is None or shape.geom_type not in wanted or shape.is_empty:
+        said = "empty" if shape is None or shape.is_empty else f"a {shape.geom_type}"
+        reading.wrong(file, entry, "geometry", f"is {said}.", f"Draw a {wanted[0]}.")
+        return None
+    west, south, east, north = shape.bounds
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        swapped = -90 <= west <= east <= 90 and -180 <= south <= north <= 180
+        reading.wrong(
+            file, entry, "geometry", f"reaches from {west:g}, {south:g} to {east:g}, {north:g}, which is not on earth.",
+            "GeoJSON writes longitude first: latitude and longitude look exchanged." if swapped
+            else "Export it in WGS84 (EPSG:4326).",
+        )
+        return None
+    if not shape.is_valid:
+        reading.wrong(
+            file, entry, "geometry", f"is not a valid area: {shapely.is_valid_reason(shape)} (longitude latitude).",
+            "Move the points so that the boundary does not cross itself.",
+        )
+        return None
+    return shape

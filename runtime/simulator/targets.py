@@ -1,0 +1,82 @@
+"""How targets move: along their path, at a speed that wavers, with rests, beside the middle of the way."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from geo.frames import Sectors, plane_from_wgs84
+from runtime.simulator.exercise import Exercise, Targets
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moving:
+    """n targets over T whole seconds, in the plane of sector 0 of the site."""
+
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    plates: tuple[str, ...]
+    position: Array                     # (T, n, 2) m
+    velocity: Array                     # (T, n, 2) m/s
+    active: NDArray[np.bool_]           # (T, n)
+
+
+def moving(exercise: Exercise, sectors: Sectors, random: Generator) -> Moving:
+    """All targets of an exercise."""
+    ids, classes, plates, ways = [], [], [], []
+    for group in exercise.targets:
+        starts = [group.depart_s]
+        while group.again_every_s and starts[-1] + group.again_every_s < exercise.duration_s:
+            starts.append(starts[-1] + group.again_every_s)
+        for wave, start_s in enumerate(starts):
+            for member in range(group.count):
+                number = wave * group.count + member
+                ids.append(group.id if len(starts) * group.count == 1 else f"{group.id}-{number + 1}")
+                classes.append(group.what)
+                plates.append(group.plates[number % len(group.plates)] if group.plates else "")
+                ways.append(_way(group, start_s, exercise.duration_s, sectors, random))
+    if not ways:
+        nothing = np.zeros((exercise.duration_s + 1, 0, 2))
+        return Moving((), (), (), nothing, nothing, np.zeros((exercise.duration_s + 1, 0), np.bool_))
+    position = np.stack([p for p, _ in ways], axis=1)
+    active = np.stack([a for _, a in ways], axis=1)
+    return Moving(tuple(ids), tuple(classes), tuple(plates), position, np.gradient(position, axis=0), active)
+
+
+def _way(
+    group: Targets, start_s: float, duration_s: int, sectors: Sectors, random: Generator
+) -> tuple[Array, NDArray[np.bool_]]:
+    """(T, 2) m and (T,) while it is there, for one member."""
+    seconds = np.arange(duration_s + 1.0)
+    latlon = np.array(group.path)
+    points = plane_from_wgs84(sectors, np.zeros(len(latlon), np.int16), latlon[:, 0], latlon[:, 1])
+    aside = random.normal(0, group.spread_m / 2, 2)
+    roaming = _wavering(random, len(seconds), 60.0)[:, None] * [1, 0] + _wavering(random, len(seconds), 60.0)[:, None] * [0, 1]
+    wander = aside + roaming * group.roam_m + np.stack([_wavering(random, len(seconds), 15.0) for _ in "xy"], axis=1)
+    if len(points) == 1:
+        return points[0] + wander, seconds >= start_s
+    leg = np.hypot(*np.diff(points, axis=0).T)
+    along = np.r_[0.0, np.cumsum(leg)]
+    speed = group.speed_mps * np.clip(1 + 0.12 * _wavering(random, len(seconds), 20.0), 0.5, 1.5)
+    walked = np.where(seconds > start_s, speed, 0.0).cumsum()
+    for pause in sorted(group.pause, key=lambda p: p.at):
+        reached = int(np.searchsorted(walked, along[pause.at]))
+        walked = np.r_[walked[:reached], np.full(int(pause.for_s), walked[min(reached, len(walked) - 1)]), walked[reached:]]
+        walked = walked[: len(seconds)]
+    position = np.stack([np.interp(walked, along, points[:, axis]) for axis in (0, 1)], axis=1)
+    return position + wander, (seconds >= start_s) & (walked < along[-1])
+
+
+def _wavering(random: Generator, n: int, memory_s: float) -> Array:
+    """(n,) a stationary first-order Gauss–Markov process of unit variance, one value a second."""
+    keep = np.exp(-1 / memory_s)
+    steps = random.normal(0, np.sqrt(1 - keep**2), n)
+    out = np.empty(n)
+    value = random.normal()
+    for i in range(n):
+        value = keep * value + steps[i]
+        out[i] = value
+    return out

@@ -1,0 +1,222 @@
+"""From configuration to the world that `advance` works in, and what of the geography deserves a warning."""
+
+import importlib
+
+import numpy as np
+import shapely
+
+from alerts.rules import Agency, Agreement, Ground, Rule
+from fusion.settings import Settings
+from geo.frames import Sectors, plane_from_wgs84, sector_of, sectors_along
+from geo.jurisdictions import gaps, jurisdictions_of, overlaps
+from geo.zones import lines_of, zones_of
+from model.alerts import EventKind
+from model.classes import CLASS_INDEX, CLASSES
+from model.time import ns_from_seconds
+from model.world import SensorColumns
+from runtime.advance import World
+from runtime.configuration import Configuration
+from runtime.crosscheck import NATIVE, source_of
+from runtime.schema import Camera, Conditions, DetectEntry, ProfileEntry, SensorEntry
+from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile, Sensor
+from sensors.plates import token
+
+DIRECTIONS = {"inbound": 1, "outbound": -1, "either": 0}
+
+
+def world_of(c: Configuration, plate_key: bytes) -> World:
+    """The world of a valid configuration."""
+    sectors = sectors_of(c)
+    zones = zones_of(
+        sectors, [d.properties.id for d in c.zones], [d.properties.name for d in c.zones],
+        [d.properties.privacy for d in c.zones], [d.geometry for d in c.zones],
+    )
+    lines = lines_of(
+        sectors, [d.properties.id for d in c.lines], [d.properties.name for d in c.lines],
+        [1 if d.properties.home == "left" else -1 for d in c.lines], [d.properties.error_m for d in c.lines],
+        [d.geometry for d in c.lines],
+    )
+    jurisdictions = jurisdictions_of(
+        sectors, [d.properties.id for d in c.jurisdictions], [d.properties.agency for d in c.jurisdictions],
+        [d.properties.name for d in c.jurisdictions], [d.geometry for d in c.jurisdictions],
+    )
+    catalogue = catalogue_of(c, sectors, plate_key)
+    settings = settings_of(c)
+    ground = Ground(
+        site=c.site.site.name,
+        rules=tuple(_rule(w.value, catalogue, zones.ids, lines.ids, plate_key) for w in c.rules),
+        agencies=tuple(
+            Agency(w.value.id, w.value.name, w.value.precedence, w.value.plates,
+                   tuple((channel.id, channel.kind) for channel in w.value.channel))
+            for w in c.agencies
+        ),
+        agreements=tuple(
+            Agreement(w.value.id, w.value.area, w.value.lead, tuple(w.value.copies), tuple(EventKind(k) for k in w.value.kinds))
+            for w in c.agreements
+        ),
+        sectors=sectors, zones=zones, lines=lines, jurisdictions=jurisdictions,
+        sensors=catalogue.columns,
+        sensor_ids=tuple(s.id for s in catalogue.sensors),
+        sensor_names=tuple(s.name for s in catalogue.sensors),
+        sensor_owners=tuple(s.owner for s in catalogue.sensors),
+        lateness_ns=settings.lateness_ns,
+    )
+    return World(sectors, zones, catalogue, settings, ground)
+
+
+def sectors_of(c: Configuration) -> Sectors:
+    """Sectors that hold the border line and every sensor."""
+    points = [shapely.get_coordinates(d.geometry) for d in c.lines]
+    points += [np.array([[w.value.lon, w.value.lat] for w in c.sensors]).reshape(-1, 2)]
+    lonlat = np.concatenate(points)
+    if not len(lonlat):
+        lonlat = np.concatenate([shapely.get_coordinates(d.geometry) for d in (*c.zones, *c.jurisdictions)])
+    return sectors_along(lonlat[:, 1], lonlat[:, 0])
+
+
+def settings_of(c: Configuration) -> Settings:
+    said = c.site.fusion
+    return Settings(
+        scan_ns=ns_from_seconds(said.scan_s), settle_ns=ns_from_seconds(said.settle_s), idle_ns=ns_from_seconds(said.idle_s),
+        lateness_ns=ns_from_seconds(said.lateness_s), coast_ns=ns_from_seconds(said.coast_s),
+        speed_sigma_mps=said.speed_sigma_mps, acceleration_psd=said.acceleration_psd,
+        birth_per_m2=said.birth_per_km2 / 1e6, confirm_existence=said.confirm_existence, drop_existence=said.drop_existence,
+    )
+
+
+def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalogue:
+    """The catalogue of all registered sensors, in the order of the files."""
+    entries = [w.value for w in c.sensors]
+    profiles = {p.id: _profile(p) for p in c.site.profile}
+    lat, lon = np.array([e.lat for e in entries], np.float64), np.array([e.lon for e in entries], np.float64)
+    sector = sector_of(sectors, lat, lon)
+    bounds = c.site.limits
+    return Catalogue(
+        site=c.site.site.name,
+        feeds=feeds_of(c),
+        sensors=tuple(
+            Sensor(e.id, e.name, e.kind, e.feed, source_of(e), profiles.get(e.profile), tuple(sorted(e.labels.items())), e.owner)
+            for e in entries
+        ),
+        lat=lat, lon=lon,
+        columns=SensorColumns(
+            sector=sector,
+            position=plane_from_wgs84(sectors, sector, lat, lon),
+            accuracy_m=_column(entries, "accuracy_m"),
+            range_m=_column(entries, "range_m"),
+            detection_probability=_column(entries, "detection_probability"),
+            false_alarms_per_hour=_column(entries, "false_alarms_per_hour"),
+            looks_per_s=_column(entries, "looks_per_s"),
+            latency_s=_column(entries, "latency_s"),
+            silent_after_s=np.array([e.silent_after_s or np.inf for e in entries], np.float64),
+        ),
+        cameras=_cameras([e.camera for e in entries]),
+        limits=Limits(
+            bounds.payload_bytes_max, ns_from_seconds(bounds.ahead_s_max), ns_from_seconds(bounds.age_s_max),
+            ns_from_seconds(bounds.repeat_s),
+        ),
+        plate_key=plate_key,
+        index_of={(e.feed, source_of(e)): row for row, e in enumerate(entries)},
+        row_of_id={e.id: row for row, e in enumerate(entries)},
+    )
+
+
+def feeds_of(c: Configuration) -> tuple[Feed, ...]:
+    """Every feed with its subscriptions; the native one is always there."""
+    said = [(NATIVE, "native", f"marchwarden/{c.site.site.name}"), *((f.id, f.format, f.topic) for f in c.site.feed)]
+    bare = [Feed(id, format, topic, ()) for id, format, topic in said]
+    return tuple(
+        Feed(f.id, f.format, f.topic, importlib.import_module(f"sensors.formats.{f.format}").subscriptions(f)) for f in bare
+    )
+
+
+def warnings_of(c: Configuration, world: World) -> list[str]:
+    """What is no mistake and yet should be known: overlaps without agreement, gaps, agencies without an area."""
+    said = []
+    ground = world.ground
+    agreed = {a.area for a in ground.agreements}
+    rank = {a.id: (a.precedence, a.id) for a in ground.agencies}
+    agency_of = dict(zip(ground.jurisdictions.ids, ground.jurisdictions.agencies, strict=True))
+    for overlap in overlaps(ground.jurisdictions):
+        if not {overlap.first, overlap.second} & agreed:
+            lead = min((agency_of[overlap.first], agency_of[overlap.second]), key=lambda a: rank[a])
+            said.append(
+                f"Jurisdictions {overlap.first!r} and {overlap.second!r} overlap over {overlap.km2:,.0f} km² and no agreement "
+                f"says who leads: {lead!r} does, by precedence."
+            )
+    said += [
+        f"Nobody's jurisdiction within 10 km of the line: {gap.km2:,.1f} km² about {gap.lat:.4f}, {gap.lon:.4f}. "
+        "Alerts there go to the nearest."
+        for gap in gaps(world.sectors, ground.jurisdictions, ground.lines)
+    ]
+    held = set(ground.jurisdictions.agencies)
+    said += [f"Agency {a.id!r} has no jurisdiction: it is told only through agreements." for a in ground.agencies if a.id not in held]
+    return said
+
+
+def _rule(
+    rule: object, catalogue: Catalogue, zones: tuple[str, ...], lines: tuple[str, ...], plate_key: bytes
+) -> Rule:
+    said = rule.model_dump() if hasattr(rule, "model_dump") else {}
+    kind = EventKind(said["kind"])
+    places: tuple[int, ...] = ()
+    if kind is EventKind.CROSSING:
+        places = (lines.index(said["line"]),)
+    elif kind in (EventKind.ENTERING, EventKind.DWELLING):
+        places = tuple(zones.index(zone) for zone in said["zones"])
+    sensors: tuple[int, ...] = ()
+    if kind is EventKind.SILENT_SENSOR:
+        limited = np.flatnonzero(np.isfinite(catalogue.columns.silent_after_s)).tolist()
+        sensors = tuple(catalogue.row_of_id[id] for id in said["sensors"]) or tuple(limited)
+    return Rule(
+        id=said["id"], kind=kind, severity=said["severity"],
+        classes=tuple(CLASS_INDEX[c] for c in said["classes"]) or tuple(range(len(CLASSES))),
+        class_share_min=said["class_share_min"], existence_min=said["existence_min"],
+        clear_after_ns=ns_from_seconds(said["clear_after_s"]), repeat_ns=ns_from_seconds(said["repeat_s"]),
+        join_m=said["join_m"], join_ns=ns_from_seconds(said["join_s"]), places=places,
+        direction=DIRECTIONS[said.get("direction", "either")], sigmas=said.get("sigmas", 1.0),
+        already_inside=said.get("already_inside", False), dwell_ns=ns_from_seconds(said.get("dwell_s", 0.0)),
+        tokens=tuple(token(plate_key, plate) for plate in said.get("plates", ())),
+        confidence_min=said.get("confidence_min", 0.0), sensors=sensors,
+    )
+
+
+def _column(entries: list[SensorEntry], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array([getattr(e, name) for e in entries], np.float64)
+
+
+def _cameras(entries: list[Camera | None]) -> Cameras:
+    cameras = Cameras.blank(len(entries))
+    arrays = {name: np.full_like(a, np.nan) for name, a in cameras.arrays().items()}
+    for row, camera in enumerate(entries):
+        if camera is None:
+            continue
+        focal = camera.focal_px or camera.width_px / 2 / np.tan(np.radians(camera.hfov_deg or 60.0) / 2)
+        arrays["size_px"][row] = camera.width_px, camera.height_px
+        arrays["focal_px"][row] = focal
+        arrays["centre_px"][row] = camera.centre_px or (camera.width_px / 2, camera.height_px / 2)
+        for name in (
+            "height_m", "azimuth_deg", "tilt_deg", "roll_deg", "distortion", "pixel_sigma_px", "angle_sigma_deg",
+            "height_sigma_m", "position_sigma_m",
+        ):
+            arrays[name][row] = getattr(camera, name)
+    return Cameras(**arrays)
+
+
+def _profile(entry: ProfileEntry) -> Profile:
+    return Profile(
+        id=entry.id,
+        detects=tuple(_detect(d) for d in entry.detect),
+        battery=tuple(entry.battery.split(".")) if entry.battery else None,
+        battery_full=entry.battery_full,
+        tamper=_detect(entry.tamper) if entry.tamper else None,
+        time=tuple(entry.time.split(".")) if entry.time else None,
+    )
+
+
+def _detect(said: Conditions) -> Detect:
+    full = isinstance(said, DetectEntry)
+    return Detect(
+        path=tuple(said.path.split(".")), values=tuple(said.values), above=said.above, default=said.default,
+        classes=tuple(sorted(said.classes.items())) if full else (), confidence=said.confidence if full else 1.0,
+    )
