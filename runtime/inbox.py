@@ -14,6 +14,10 @@ from model.rejections import Reason, Rejection
 
 class _Service(msgspec.Struct):
     event: str
+    until: int | None = None
+
+
+_service = msgspec.json.Decoder(_Service)
 
 
 class _Action(msgspec.Struct):
@@ -50,7 +54,7 @@ def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
         payload, received_ns = messages.payloads[number], int(messages.received_ns[number])
         try:
             if topic == SERVICE_TOPIC:
-                listening = msgspec.json.decode(payload, type=_Service).event == "connected"
+                listening = _service.decode(payload).event == "connected"
             elif topic == ACTION_TOPIC:
                 done = msgspec.json.decode(payload, type=_Action)
                 actions.append(Action(done.action, done.alert, done.by, received_ns, done.note))
@@ -59,6 +63,23 @@ def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
     return Inbox(heard_ns, listening, tuple(actions), tuple(rejections))
 
 
-def connects(topic: str, payload: bytes) -> bool:
-    """Is this the service's word that it has (again) a connection? What came before it is then no silence."""
-    return topic == SERVICE_TOPIC and msgspec.json.decode(payload, type=_Service).event == "connected"
+def silence_until(messages: Messages, before_ns: int) -> int:
+    """Up to when, before these messages, nothing was heard although the service listened.
+
+    That is all the time until `before_ns`, unless the messages begin with the word that a connection was made: then it
+    is as far as the service knows to have listened before.
+    """
+    for topic, payload in zip(messages.topics, messages.payloads, strict=True):
+        if topic == SERVICE_TOPIC:
+            said = _said(payload)
+            if isinstance(said, _Service) and said.event == "connected":
+                return before_ns if said.until is None else min(said.until, before_ns)
+    return before_ns
+
+
+def _said(payload: bytes) -> "_Service | msgspec.DecodeError | UnicodeDecodeError":
+    """A service message, or why it is none."""
+    try:
+        return _service.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return error

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from model.messages import SERVICE_TOPIC, Messages
+from model.messages import Messages
 from model.time import MS, NS
 from runtime.advance import Outcome, State, World, advance
-from runtime.inbox import connects
+from runtime.inbox import silence_until
 
 STEP_NS = 100 * MS
 
@@ -33,11 +33,11 @@ def steps(
     while taken < len(messages) and cells[taken] <= until_ns:
         now_ns = int(cells[taken])
         last = int(np.searchsorted(cells, now_ns, side="right"))
-        if not _reconnects(messages, taken, last):
-            for second_ns in _seconds(state.now_ns, now_ns - 1):
-                state, outcome = advance(world, state, Messages.none(), second_ns)
-                yield state, outcome, taken
-        state, outcome = advance(world, state, messages.between(taken, last), now_ns)
+        arrived = messages.between(taken, last)
+        for second_ns in _seconds(state.now_ns, silence_until(arrived, now_ns - 1)):
+            state, outcome = advance(world, state, Messages.none(), second_ns)
+            yield state, outcome, taken
+        state, outcome = advance(world, state, arrived, now_ns)
         taken = last
         yield state, outcome, taken
     if taken == len(messages):
@@ -49,10 +49,3 @@ def steps(
 def _seconds(after_ns: int, until_ns: int) -> range:
     """The whole seconds after one instant, up to another."""
     return range((after_ns // NS + 1) * NS, until_ns + 1, NS)
-
-
-def _reconnects(messages: Messages, first: int, last: int) -> bool:
-    return any(
-        messages.topics[i] == SERVICE_TOPIC and connects(messages.topics[i], messages.payloads[i])
-        for i in range(first, last)
-    )

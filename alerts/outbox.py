@@ -1,0 +1,231 @@
+"""The outbox: alerts, their deliveries, the snapshot and the journal position, in one SQLite database.
+
+`commit` puts all that a stretch of the journal led to, and the state after it, into one transaction. What crashed before
+it is done again from the snapshot, and what is then written a second time has the same keys and changes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from alerts.wire import encoded, record_of
+from model.alerts import Alert, Delivery
+from model.rejections import Rejection
+
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB, position INTEGER, now_ns INTEGER);
+CREATE TABLE IF NOT EXISTS revisions (
+    number INTEGER PRIMARY KEY, alert TEXT, revision INTEGER, phase TEXT, severity TEXT, raised_ns INTEGER, told_ns INTEGER,
+    record BLOB, UNIQUE (alert, revision));
+CREATE TABLE IF NOT EXISTS deliveries (
+    number INTEGER PRIMARY KEY, key TEXT UNIQUE, agency TEXT, channel TEXT, alert TEXT, revision INTEGER, body BLOB,
+    attempts INTEGER DEFAULT 0, next_ns INTEGER DEFAULT 0, done_ns INTEGER, dead INTEGER DEFAULT 0, error TEXT DEFAULT '');
+CREATE INDEX IF NOT EXISTS due ON deliveries (channel, number) WHERE done_ns IS NULL AND dead = 0;
+CREATE TABLE IF NOT EXISTS actions (id INTEGER PRIMARY KEY, payload BLOB, taken INTEGER DEFAULT 0);
+CREATE TABLE IF NOT EXISTS rejections (
+    reason TEXT, topic TEXT, sensor TEXT, count INTEGER, last_ns INTEGER, detail TEXT, PRIMARY KEY (reason, topic, sensor));
+CREATE TABLE IF NOT EXISTS status (name TEXT PRIMARY KEY, value BLOB);
+"""
+TOPICS_KEPT = 200           # rejections of more topics than this are counted together: topics are the sender's to choose
+
+
+class UnknownAlert(LookupError):
+    """No alert, or more than one, has a key that begins so."""
+
+
+class OutboxOfAnotherVersion(Exception):
+    """The database was written by another version."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a stretch of the journal led to."""
+
+    state: bytes
+    position: int               # of the journal frame from which reading goes on
+    now_ns: int
+    alerts: tuple[Alert, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    status: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A delivery whose time has come."""
+
+    number: int
+    delivery: Delivery
+    attempts: int
+
+
+class Outbox:
+    """A connection to the database. Each thread and process has one of its own."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(TABLES)
+        row = self._db.execute("SELECT version FROM meta").fetchone()
+        if row is None:
+            self._db.execute("INSERT INTO meta VALUES (?)", (VERSION,))
+        elif row[0] != VERSION:
+            raise OutboxOfAnotherVersion(f"{path} has version {row[0]}; this Marchwarden reads version {VERSION}.")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # ── the pipeline's side ──────────────────────────────────────────────────────────────────────
+
+    def commit(self, step: Commit) -> None:
+        """All of it, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(step)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _write(self, step: Commit) -> None:
+        db = self._db
+        db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (step.state, step.position, step.now_ns))
+        db.executemany(
+            "INSERT OR IGNORE INTO revisions (alert, revision, phase, severity, raised_ns, told_ns, record) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (a.incident.key, a.incident.revision, a.incident.phase.value, a.incident.severity, a.incident.raised_ns,
+                 a.told_ns, encoded(record_of(a)))
+                for a in step.alerts
+            ],
+        )
+        db.executemany(
+            "INSERT OR IGNORE INTO deliveries (key, agency, channel, alert, revision, body) VALUES (?, ?, ?, ?, ?, ?)",
+            [(d.key, d.agency, d.channel, d.incident, d.revision, d.body) for d in step.deliveries],
+        )
+        if step.rejections:
+            known = db.execute("SELECT COUNT(DISTINCT topic) FROM rejections").fetchone()[0]
+            db.executemany(
+                "INSERT INTO rejections VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
+                "count = count + 1, last_ns = excluded.last_ns, detail = excluded.detail",
+                [(r.reason.value, r.topic if known < TOPICS_KEPT else "(many)", r.sensor, r.received_ns, r.detail)
+                 for r in step.rejections],
+            )
+        for name, value in step.status.items():
+            db.execute("INSERT OR REPLACE INTO status VALUES (?, ?)", (name, msgspec.json.encode(value)))
+
+    def snapshot(self) -> tuple[bytes, int] | None:
+        """(state, position) of the last commit."""
+        row = self._db.execute("SELECT state, position FROM snapshot").fetchone()
+        return None if row is None else (row[0], row[1])
+
+    # ── actions: from people, by way of the journal ──────────────────────────────────────────────
+
+    def add_action(self, payload: bytes) -> int:
+        """Hand in what a person did; its id."""
+        return int(self._db.execute("INSERT INTO actions (payload) VALUES (?)", (payload,)).lastrowid or 0)
+
+    def waiting_actions(self) -> list[tuple[int, bytes]]:
+        return self._db.execute("SELECT id, payload FROM actions WHERE taken = 0 ORDER BY id").fetchall()
+
+    def actions_taken(self, ids: list[int]) -> None:
+        self._db.executemany("UPDATE actions SET taken = 1 WHERE id = ?", [(id,) for id in ids])
+
+    # ── deliveries ───────────────────────────────────────────────────────────────────────────────
+
+    def due(self, channel: str, now_ns: int, limit: int = 100) -> list[Due]:
+        """The oldest open delivery of each alert and agency on a channel, of those whose time has come."""
+        rows = self._db.execute(
+            "SELECT number, key, agency, channel, alert, revision, body, attempts FROM deliveries WHERE number IN ("
+            "SELECT MIN(number) FROM deliveries WHERE channel = ? AND done_ns IS NULL AND dead = 0 GROUP BY agency, alert"
+            ") AND next_ns <= ? ORDER BY number LIMIT ?",
+            (channel, now_ns, limit),
+        ).fetchall()
+        return [Due(n, Delivery(k, g, c, a, r, b), t) for n, k, g, c, a, r, b, t in rows]
+
+    def delivered(self, numbers: Iterable[int], now_ns: int) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany(
+            "UPDATE deliveries SET done_ns = ?, attempts = attempts + 1, error = '' WHERE number = ?",
+            [(now_ns, n) for n in numbers],
+        )
+        self._db.execute("COMMIT")
+
+    def failed(self, number: int, error: str, next_ns: int | None) -> None:
+        """Try again at `next_ns`, or, without one, call it dead."""
+        self._db.execute(
+            "UPDATE deliveries SET attempts = attempts + 1, error = ?, next_ns = ?, dead = ? WHERE number = ?",
+            (error, next_ns or 0, int(next_ns is None), number),
+        )
+
+    def revive(self) -> int:
+        """Open all dead letters again; how many."""
+        return self._db.execute("UPDATE deliveries SET dead = 0, next_ns = 0, attempts = 0 WHERE dead = 1").rowcount
+
+    # ── for people ───────────────────────────────────────────────────────────────────────────────
+
+    def incidents(self, open_only: bool = False) -> list[dict[str, Any]]:
+        """The newest revision of every alert, newest first."""
+        rows = self._db.execute(
+            "SELECT record FROM revisions r WHERE revision = (SELECT MAX(revision) FROM revisions WHERE alert = r.alert)"
+            + (" AND phase != 'cleared'" if open_only else "") + " ORDER BY raised_ns DESC, number DESC"
+        )
+        return [msgspec.json.decode(record) for (record,) in rows]
+
+    def revisions_after(self, number: int) -> list[tuple[int, dict[str, Any]]]:
+        """(number, record) of every revision written since."""
+        rows = self._db.execute("SELECT number, record FROM revisions WHERE number > ? ORDER BY number", (number,))
+        return [(n, msgspec.json.decode(record)) for n, record in rows]
+
+    def newest_number(self) -> int:
+        return int(self._db.execute("SELECT COALESCE(MAX(number), 0) FROM revisions").fetchone()[0])
+
+    def full_key(self, start: str) -> str:
+        """The one alert whose key begins so. Raises UnknownAlert."""
+        rows = self._db.execute(
+            "SELECT DISTINCT alert FROM revisions WHERE alert LIKE ? || '%' ESCAPE '\\' LIMIT 6",
+            (start.upper().replace("%", "\\%").replace("_", "\\_"),),
+        ).fetchall()
+        if len(rows) == 1:
+            return str(rows[0][0])
+        if rows:
+            raise UnknownAlert(f"Several alerts begin with {start!r}: {', '.join(r[0] for r in rows)}. Write more of the key.")
+        raise UnknownAlert(f"No alert begins with {start!r}. `marchwarden alerts list` shows them.")
+
+    def history_of(self, key: str) -> list[dict[str, Any]]:
+        """Every revision of one alert, oldest first."""
+        rows = self._db.execute("SELECT record FROM revisions WHERE alert = ? ORDER BY revision", (key,))
+        return [msgspec.json.decode(record) for (record,) in rows]
+
+    def deliveries_of(self, key: str) -> list[dict[str, Any]]:
+        rows = self._db.execute(
+            "SELECT key, agency, channel, revision, attempts, done_ns, dead, error FROM deliveries WHERE alert = ? ORDER BY number",
+            (key,),
+        )
+        names = ("delivery", "agency", "channel", "revision", "attempts", "done_ns", "dead", "error")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def status(self) -> dict[str, Any]:
+        """What the service last said of itself, and the counts of what waits."""
+        said = {name: msgspec.json.decode(value) for name, value in self._db.execute("SELECT name, value FROM status")}
+        waiting, dead, done = self._db.execute(
+            "SELECT COALESCE(SUM(done_ns IS NULL AND dead = 0), 0), COALESCE(SUM(dead), 0), "
+            "COALESCE(SUM(done_ns IS NOT NULL), 0) FROM deliveries"
+        ).fetchone()
+        return said | {"deliveries": {"waiting": waiting, "dead": dead, "delivered": done}, "rejections": self.rejections()}
+
+    def rejections(self) -> list[dict[str, Any]]:
+        """Counted rejections, the most frequent first."""
+        rows = self._db.execute(
+            "SELECT reason, topic, sensor, count, last_ns, detail FROM rejections ORDER BY count DESC, reason, topic, sensor"
+        )
+        names = ("reason", "topic", "sensor", "count", "last_ns", "detail")
+        return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,0 +1,181 @@
+"""From the broker into the journal. One thread owns paho: it reads, writes, syncs, and only then acknowledges.
+
+Nothing is decoded here. A message is acknowledged when the disk has it; if this process dies before, the broker sends it
+again, and the pipeline knows it by its content.
+"""
+
+import random
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from model.messages import ACTION_TOPIC, SERVICE_TOPIC, TOO_LARGE_MARK, Messages
+from model.time import MS, NS
+from sensors.journal import Writer
+
+BATCH_MESSAGES = 5_000
+BATCH_NS = 50 * MS
+TICK_NS = 200 * MS
+WINDOW = 20_000             # unacknowledged messages that the broker may send on
+BACKOFF_MAX_S = 30.0
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the messages come from."""
+
+    host: str
+    port: int
+    client_id: str
+    username: str = ""
+    password: str = ""
+    tls_ca_file: str = ""
+    keepalive_s: int = 30
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What people did and no journal holds yet: `waiting` gives (id, payload), `taken` is told when the disk has them."""
+
+    waiting: Callable[[], list[tuple[int, bytes]]]
+    taken: Callable[[list[int]], None]
+
+
+def no_actions() -> Actions:
+    return Actions(lambda: [], lambda _: None)
+
+
+class Ingest:
+    """The state of one connection, and the batch being gathered."""
+
+    def __init__(
+        self, broker: Broker, subscriptions: tuple[str, ...], journal: Writer, payload_bytes_max: int,
+        report: Callable[[str], None], actions: Actions,
+    ) -> None:
+        self._broker, self._subscriptions, self._journal = broker, subscriptions, journal
+        self._bytes_max, self._report, self._actions = payload_bytes_max, report, actions
+        self._batch: list[tuple[int, str, bytes, bool]] = []
+        self._pending: list[tuple[int, int]] = []
+        self._failures = 0
+        self.client = self._client()
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Until `stop` says so, however often the broker goes away."""
+        while not stop():
+            if not self._connected():
+                self._backoff(stop)
+                continue
+            self._listen(stop)
+        self._flush()
+        self.client.disconnect()
+
+    def _client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._broker.client_id, clean_session=False, manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(WINDOW)
+        if self._broker.username:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if self._broker.tls_ca_file:
+            client.tls_set(self._broker.tls_ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        client.on_message = self._on_message
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    def _connected(self) -> bool:
+        try:
+            self.client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        except (OSError, ValueError) as error:
+            self._failures += 1
+            self._report(f"No connection to the broker at {self._broker.host}:{self._broker.port}: {error}.")
+            return False
+        return True
+
+    def _backoff(self, stop: Callable[[], bool]) -> None:
+        """Wait, twice as long each time and never quite as long as anybody else."""
+        wait_s = min(0.25 * 2 ** min(self._failures, 10), BACKOFF_MAX_S) * random.uniform(0.5, 1.0)  # noqa: S311
+        until = time.monotonic() + wait_s
+        while not stop() and time.monotonic() < until:
+            self._take_actions()
+            self._journal.sync()
+            time.sleep(0.05)
+
+    def _listen(self, stop: Callable[[], bool]) -> None:
+        while not stop():
+            opened_ns = time.monotonic_ns()
+            code = mqtt.MQTT_ERR_SUCCESS
+            while code == mqtt.MQTT_ERR_SUCCESS and len(self._batch) < BATCH_MESSAGES:
+                left_ns = opened_ns + BATCH_NS - time.monotonic_ns()
+                if left_ns <= 0:
+                    break
+                code = self.client.loop(left_ns / NS)
+            self._take_actions()
+            self._flush()
+            if code != mqtt.MQTT_ERR_SUCCESS:
+                return
+
+    def _flush(self) -> None:
+        """Write, sync, acknowledge: in this order."""
+        if self._batch:
+            received, topics, payloads, retained = zip(*self._batch, strict=True)
+            self._journal.append(Messages(
+                np.maximum.accumulate(np.array(received, np.int64)), topics, payloads, np.array(retained, np.bool_)
+            ))
+            self._batch = []
+            self._journal.sync()
+            for mid, qos in self._pending:
+                self.client.ack(mid, qos)
+            self._pending = []
+        elif time.time_ns() - self._journal.newest_ns >= TICK_NS:
+            self._journal.tick(time.time_ns())
+            self._journal.flush()
+
+    def _take_actions(self) -> None:
+        waiting = self._actions.waiting()
+        if waiting:
+            now_ns = time.time_ns()
+            self._journal.append(Messages(
+                np.full(len(waiting), now_ns, np.int64), (ACTION_TOPIC,) * len(waiting),
+                tuple(payload for _, payload in waiting), np.zeros(len(waiting), np.bool_),
+            ))
+            self._journal.sync()
+            self._actions.taken([id for id, _ in waiting])
+
+    def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
+        payload = message.payload
+        if len(payload) > self._bytes_max:
+            payload = TOO_LARGE_MARK + str(len(payload)).encode()
+        self._batch.append((time.time_ns(), message.topic, payload, message.retain))
+        if message.qos:
+            self._pending.append((message.mid, message.qos))
+
+    def _on_connect(self, client: mqtt.Client, _: Any, flags: Any, reason: Any, __: Any) -> None:
+        if reason.is_failure:
+            self._failures += 1
+            self._report(f"The broker refused the connection: {reason}.")
+            return
+        self._failures = 0
+        client.subscribe([(topic, 1) for topic in self._subscriptions])
+        kept = "and kept our session" if flags.session_present else "with a new session"
+        self._report(f"Connected to the broker at {self._broker.host}:{self._broker.port}, {kept}.")
+        self._note("connected")
+
+    def _on_disconnect(self, _: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
+        self._pending = []              # ids come again after a reconnect, for other messages
+        self._report(f"The broker is gone ({reason}); what was not acknowledged will come again.")
+        self._note("disconnected")
+
+    def _note(self, event: str) -> None:
+        """A message to ourselves. `until` says up to when the silence before it was a silence that we listened to."""
+        payload = msgspec.json.encode({"event": event, "until": self._journal.newest_ns})
+        self._batch.append((time.time_ns(), SERVICE_TOPIC, payload, False))

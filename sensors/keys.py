@@ -1,0 +1,96 @@
+"""Keys in the state folder: one a day for what must be forgotten, one for good for plate tokens.
+
+A day's key is random and lives in one file. When that file is destroyed, all that was written under it is gone,
+wherever copies of it may lie.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+
+from model.time import DAY_NS
+
+KEY_BYTES = 32
+
+
+def day_of(time_ns: int) -> str:
+    """The UTC day, as keys and segments are named by: `2026-11-21`."""
+    return str(np.datetime64(int(time_ns // 1_000_000_000), "s").astype("datetime64[D]"))
+
+
+def end_of_day_ns(day: str) -> int:
+    return (int(np.datetime64(day, "D").astype(np.int64)) + 1) * DAY_NS
+
+
+def lasting_key(path: Path) -> bytes:
+    """The key in a file, made when there is none."""
+    if not path.exists():
+        write_durably(path, secrets.token_bytes(KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path} holds {len(key)} bytes; a key has {KEY_BYTES}.")
+    return key
+
+
+class DayKeys:
+    """The keys of one purpose, a file a day."""
+
+    def __init__(self, folder: Path, purpose: str) -> None:
+        self._folder, self._purpose = folder, purpose
+        self._known: dict[str, bytes] = {}
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def key(self, day: str) -> bytes:
+        """The day's key, made when there is none. For writing."""
+        if day not in self._known:
+            self._known[day] = lasting_key(self._path(day))
+        return self._known[day]
+
+    def known(self, day: str) -> bytes | None:
+        """The day's key, or None when it was destroyed. For reading."""
+        return self.key(day) if self._path(day).exists() else None
+
+    def forget_before(self, time_ns: int) -> list[str]:
+        """Destroy the keys of all days that ended before `time_ns`; the days."""
+        days = [p.stem[len(self._purpose) + 1 :] for p in sorted(self._folder.glob(f"{self._purpose}-*.key"))]
+        gone = [day for day in days if end_of_day_ns(day) <= time_ns]
+        for day in gone:
+            self._known.pop(day, None)
+            destroy(self._path(day))
+        return gone
+
+    def _path(self, day: str) -> Path:
+        return self._folder / f"{self._purpose}-{day}.key"
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a file's bytes and remove it."""
+    with path.open("r+b") as file:
+        file.write(secrets.token_bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """A whole file or none, on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """What was created, renamed or removed in a folder is on disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
