@@ -13,7 +13,7 @@ from model.time import iso_from_ns, ns_from_iso
 BATCH = 5_000
 
 
-class Line(msgspec.Struct, omit_defaults=True):
+class Line(msgspec.Struct):
     """One recorded message."""
 
     received: str
@@ -27,8 +27,8 @@ class BadRecording(ValueError):
     """A recording that is not one: says which line and why."""
 
 
-def read(path: Path) -> Iterator[Messages]:
-    """The recording in batches. Raises BadRecording with the line's number for what is no recorded message."""
+def read(path: Path, chunk: int = BATCH) -> Iterator[Messages]:
+    """The recording in batches of at most `chunk` messages. Raises BadRecording with the line's number for what is no recorded message."""
     decoder = msgspec.json.Decoder(Line)
     rows: list[tuple[int, str, bytes, bool]] = []
     newest_ns = 0
@@ -52,7 +52,7 @@ def read(path: Path) -> Iterator[Messages]:
                 )
             newest_ns = received_ns
             rows.append((received_ns, line.topic, payload, line.retain))
-            if len(rows) >= BATCH:
+            if len(rows) >= chunk:
                 yield _messages(rows)
                 rows = []
     if rows:
@@ -64,14 +64,12 @@ def lines(messages: Messages) -> Iterator[bytes]:
     for received_ns, topic, payload, retained in zip(
         messages.received_ns.tolist(), messages.topics, messages.payloads, messages.retained.tolist(), strict=True
     ):
-        line = Line(iso_from_ns(received_ns), topic, retain=retained)
+        said: dict[str, object] = {"received": iso_from_ns(received_ns), "topic": topic}
         if _is_json(payload):
-            line.payload = msgspec.Raw(payload if b"\n" not in payload else msgspec.json.format(payload, indent=-1))
-            yield msgspec.json.encode(line) + b"\n"
+            said["payload"] = msgspec.Raw(payload if b"\n" not in payload else msgspec.json.format(payload, indent=-1))
         else:
-            line.payload_base64 = base64.b64encode(payload).decode()
-            kept = {k: v for k, v in msgspec.structs.asdict(line).items() if k != "payload"}
-            yield msgspec.json.encode(kept) + b"\n"
+            said["payload_base64"] = base64.b64encode(payload).decode()
+        yield msgspec.json.encode(said | {"retain": retained}) + b"\n"
 
 
 def write(path: Path, batches: Iterable[Messages]) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,14 @@ class Tally:
         for rejection in outcome.rejections:
             self._reject(rejection)
 
+    def as_record(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "messages": self.messages, "detections": self.detections, "alerts": self.alerts, "raised": self.raised,
+            "deliveries": self.deliveries, "set_aside": dict(sorted(self.set_aside.items())),
+            "rejected": [{"reason": r, "detail": d, "count": n} for (r, d), n in self.rejected.most_common()],
+        }
+
     def _reject(self, rejection: Rejection) -> None:
         if rejection.reason in BENIGN:
             self.set_aside[rejection.reason.value] += 1
@@ -66,15 +74,17 @@ def replayed(world: World, batches: Iterable[Messages]) -> Iterator[Outcome]:
 
 
 def replay(
-    world: World, batches: Iterable[Messages], tracks: Path | None, alerts: Path | None, deliveries: Path | None
+    world: World, batches: Iterable[Messages], tracks: Path | None, alerts: Path | None, deliveries: Path | None,
+    told: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Write what a recording leads to."""
     tally = Tally()
 
     def counted() -> Iterator[Messages]:
         for batch in batches:
-            tally.messages += len(batch)
             yield batch
+            tally.messages += len(batch)
+            told(tally.messages)
 
     with _opened(tracks) as track_file, _opened(alerts) as alert_file, _opened(deliveries) as delivery_file:
         settled = SettledTracks(world)

@@ -1,0 +1,442 @@
+"""The command line: `marchwarden …`. Parsing, printing and exit codes; the work is in the files beside this one.
+
+Data goes to standard output, words for people to standard error. Exit 0: done; 1: the work failed; 2: wrong arguments or
+configuration.
+"""
+
+import getpass
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from alerts import audit as audit_log
+from alerts.outbox import Outbox, UnknownAlert
+from history.query import as_csv, as_json_lines, readable
+from history.store import Query, StoreFailed
+from model.time import NS, iso_from_ns, ns_from_iso
+from runtime import recording
+from runtime.configuration import Configuration, load
+from runtime.demo import demonstrate
+from runtime.mistakes import Mistakes, render
+from runtime.replay import Tally
+from runtime.replay import replay as replayed
+from runtime.score.score import BadTable, read_rows
+from runtime.score.score import score as scored
+from runtime.service import AlreadyRunning, Places, exercise_key, history_of, serve
+from runtime.simulator.exercise import read_exercise
+from runtime.simulator.play import NoConnection, address, play
+from runtime.simulator.seeing import simulated
+from runtime.watch import alert_table, alert_text, explained
+from runtime.world import warnings_of, world_of
+from sensors.journal import Position, read
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Border sensor fusion and alerting.\n\nExample: marchwarden demo --seconds 30",
+)
+alerts_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None,
+    help="Alerts: list, watch, show, acknowledge, resolve.\n\nExample: marchwarden alerts watch configs",
+)
+audit_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The audit log.\n\nExample: marchwarden audit verify configs"
+)
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(audit_app, name="audit")
+
+people = Console(stderr=True, highlight=False, soft_wrap=True)
+ACK_WAIT_S = 5.0
+
+Site = Annotated[Path, typer.Argument(help="A folder with a site.toml", show_default=False)]
+SiteHere = Annotated[Path, typer.Option("--site", help="A folder with a site.toml")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
+By = Annotated[str, typer.Option(help="Who you are; your login name unless given")]
+Reason = Annotated[str, typer.Option(help="Why you look; goes into the audit log")]
+HERE = Path("configs")
+
+
+def main() -> None:
+    """The entry point. What a person can mend is one sentence and an exit code, not a traceback."""
+    try:
+        app()
+    except Mistakes as mistakes:
+        people.print(render(mistakes.found), markup=False)
+        sys.exit(2)
+    except (recording.BadRecording, BadTable, UnknownAlert) as error:
+        people.print(str(error), markup=False)
+        sys.exit(2)
+    except (AlreadyRunning, NoConnection, StoreFailed) as error:
+        people.print(str(error), markup=False)
+        sys.exit(1)
+    except FileNotFoundError as error:
+        people.print(f"{error.filename} does not exist.", markup=False)
+        sys.exit(2)
+
+
+@app.command(epilog="Example: marchwarden check configs")
+def check(site: Site, as_json: Json = False) -> None:
+    """Find every mistake of a site folder at once."""
+    try:
+        c = load(site)
+    except Mistakes as mistakes:
+        if as_json:
+            print(msgspec.json.encode({"mistakes": mistakes.found}).decode())
+            raise typer.Exit(2) from None
+        people.print(render(mistakes.found), markup=False)
+        people.print(f"\n{len(mistakes.found)} {'mistake' if len(mistakes.found) == 1 else 'mistakes'}.", markup=False)
+        raise typer.Exit(2) from None
+    warnings = warnings_of(c, world_of(c, exercise_key(c)))
+    if as_json:
+        print(json.dumps({"mistakes": [], "warnings": warnings}))
+        return
+    for warning in warnings:
+        people.print(f"Note: {warning}", markup=False)
+    people.print(
+        f"{site}: {len(c.sensors)} sensors, {len(c.zones)} zones, {len(c.rules)} rules, {len(c.agencies)} agencies. No mistakes.",
+        markup=False,
+    )
+
+
+@app.command(epilog="Example: marchwarden schema configs/schema")
+def schema(folder: Annotated[Path, typer.Argument(help="Where to write the files")]) -> None:
+    """Write the JSON Schemas of the configuration files, for editors."""
+    from runtime.editor_schema import write_schemas
+
+    for path in write_schemas(folder):
+        people.print(str(path), markup=False)
+
+
+@app.command(epilog="Example: marchwarden run configs")
+def run(site: Site) -> None:
+    """Run the service. SIGHUP takes a changed configuration into use; SIGTERM ends it."""
+    stop, reload = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())
+    people.print(f"Marchwarden runs {site}. Ctrl-C ends it.", markup=False)
+    serve(site, stop, reload, lambda said: people.print(said, markup=False))
+
+
+@app.command(epilog="Example: marchwarden demo --seconds 30")
+def demo(
+    seconds: Annotated[float | None, typer.Option(help="End after this long; otherwise Ctrl-C does")] = None,
+    embedded: Annotated[bool, typer.Option("--embedded", help="Use the embedded broker even where Mosquitto is")] = False,
+) -> None:
+    """A whole site on embedded parts: broker, exercise, pipeline, history."""
+    raise typer.Exit(demonstrate(seconds, embedded, people))
+
+
+@app.command(epilog="Example: marchwarden simulate configs demo --out messages.ndjson --truth truth.ndjson")
+def simulate(
+    site: Site,
+    exercise: Annotated[str, typer.Argument(help="An exercise's name in SITE/exercises, or its file", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the messages here")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write where the targets really were")] = None,
+    mqtt: Annotated[str | None, typer.Option(help="Publish to this broker in real time: mqtt://host:1883")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the exercise's")] = None,
+) -> None:
+    """Play an exercise: what the site's sensors would publish."""
+    if (out is None) == (mqtt is None):
+        raise typer.BadParameter("Give one of --out and --mqtt.")
+    c = load(site)
+    named = site / "exercises" / f"{exercise}.toml"
+    said = read_exercise(named if named.exists() or not Path(exercise).suffix else Path(exercise))
+    if seed is not None:
+        said = said.model_copy(update={"seed": seed})
+    start_ns = ns_from_iso(said.start) if mqtt is None else (time.time_ns() // NS + 1) * NS
+    world = world_of(c, exercise_key(c))
+    messages, lines = simulated(world, said, start_ns)
+    if truth is not None:
+        truth.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    if out is not None:
+        recording.write(out, [messages])
+        people.print(f"{len(messages):,} messages of {said.duration_s:,} s.", markup=False)
+    elif mqtt is not None:
+        try:
+            host, port, user, password = address(mqtt)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        stop = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: stop.set())
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        with _progress(len(messages), "playing") as told:
+            done = play(messages, host, port, stop, told, user, password)
+        people.print(f"{done:,} of {len(messages):,} messages confirmed by the broker.", markup=False)
+
+
+@app.command(epilog="Example: marchwarden replay configs messages.ndjson --tracks tracks.ndjson --alerts alerts.ndjson")
+def replay(
+    site: Site,
+    messages: Annotated[Path, typer.Argument(help="Recorded messages", show_default=False)],
+    tracks: Annotated[Path | None, typer.Option(help="Write the tracks here")] = None,
+    alerts: Annotated[Path | None, typer.Option(help="Write the alerts here")] = None,
+    deliveries: Annotated[Path | None, typer.Option(help="Write the deliveries here")] = None,
+    chunk: Annotated[int, typer.Option(help="Messages read at a time; changes nothing in what comes out", min=1)] = recording.BATCH,
+    as_json: Json = False,
+) -> None:
+    """Put a recording through the pipeline, offline. The same recording gives the same bytes every time."""
+    c = load(site)
+    world = world_of(c, exercise_key(c))
+    batches = recording.read(messages, chunk)
+    with _progress(None, "replaying") as told:
+        tally = replayed(world, batches, tracks, alerts, deliveries, told)
+    _summary(tally, as_json)
+
+
+@app.command(epilog="Example: marchwarden score tracks.ndjson truth.ndjson")
+def score(
+    tracks: Annotated[Path, typer.Argument(show_default=False)],
+    truth: Annotated[Path, typer.Argument(show_default=False)],
+    cut_off_m: Annotated[float, typer.Option("--c", help="GOSPA's c, metres")] = 100.0,
+    memory_s: Annotated[float, typer.Option(help="A target counts for this long after it was in view")] = 20.0,
+    as_json: Json = False,
+) -> None:
+    """GOSPA and its parts, SIAP, identity switches."""
+    result = scored(read_rows(tracks), read_rows(truth), c_m=cut_off_m, memory_s=memory_s)
+    if as_json:
+        print(json.dumps(result))
+        return
+    table = Table("figure", "value")
+    for name, value in _flat(result):
+        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}")
+    Console().print(table)
+
+
+@app.command(epilog="Example: marchwarden record configs --out messages.ndjson --reason 'after-action review'")
+def record(site: Site, out: Annotated[Path, typer.Option(help="Write the messages here")], reason: Reason, by: By = "") -> None:
+    """Write what the running service has received, as far as it is kept, as a recording. Goes into the audit log."""
+    c = load(site)
+    places = Places(c.state)
+    _audit(c, by, "record", str(out), reason)
+    frames = read(places.journal, places.journal_keys(), Position(0, 0))
+    people.print(f"{recording.write(out, (f.messages for f in frames if len(f.messages))):,} messages.", markup=False)
+
+
+@app.command(epilog="Example: marchwarden status configs")
+def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False) -> None:
+    """How the service and its sensors are, what waits, and what was rejected and why."""
+    said = _outbox(load(site)).status()
+    if as_json:
+        print(json.dumps(said))
+        return
+    console = Console()
+    for name, value in (said.get("service") or {"service": "has not run yet"}).items():
+        console.print(f"{name:>16}  {value}", highlight=False)
+    console.print(f"{'deliveries':>16}  " + ", ".join(f"{v} {k}" for k, v in said["deliveries"].items()), highlight=False)
+    rejected = Table("rejected", "count", "feed or topic", "sensor", "last", "why", title="Messages and detections not used")
+    for r in said["rejections"]:
+        rejected.add_row(r["reason"], f"{r['count']:,}", r["topic"], r["sensor"], iso_from_ns(r["last_ns"])[:19], r["detail"])
+    console.print(rejected)
+    sensors = Table("sensor", "last heard", "messages", "rejected", "battery", title="Sensors")
+    for s in said.get("sensors", []):
+        sensors.add_row(
+            s["sensor"] + (" (offline)" if s["offline"] else ""), (s["heard"] or "never")[:19], f"{s['messages']:,}",
+            f"{s['rejected']:,}", "" if s["battery"] is None else f"{s['battery']:.0%}",
+        )
+    console.print(sensors)
+
+
+@app.command(epilog="Example: marchwarden history configs tracks --from 2026-11-20T04:00:00Z --box 31.33,-110.63,31.37,-110.57 --csv")
+def history(
+    site: Site,
+    kind: Annotated[str, typer.Argument(help="detections, tracks or alerts")] = "alerts",
+    from_: Annotated[str, typer.Option("--from", help="ISO time; a day ago unless given")] = "",
+    to: Annotated[str, typer.Option("--to", help="ISO time; now unless given")] = "",
+    box: Annotated[str, typer.Option(help="south,west,north,east in degrees")] = "",
+    sensor: Annotated[str | None, typer.Option(help="Only of this sensor")] = None,
+    track: Annotated[str | None, typer.Option(help="Only of this track")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 1000,
+    as_json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table")] = False,
+    reason: Reason = "",
+    by: By = "",
+) -> None:
+    """What was: a time range, an area, a sensor or a track. Goes into the audit log."""
+    if kind not in ("detections", "tracks", "alerts"):
+        raise typer.BadParameter(f"{kind!r} is none of detections, tracks, alerts.")
+    c = load(site)
+    try:
+        to_ns = ns_from_iso(to) if to else time.time_ns()
+        from_ns = ns_from_iso(from_) if from_ else to_ns - 86_400 * NS
+        bounds = tuple(float(x) for x in box.split(",")) if box else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if bounds is not None and len(bounds) != 4:
+        raise typer.BadParameter("--box takes four numbers: south,west,north,east.")
+    query = Query(kind, from_ns, to_ns, bounds, sensor, track, limit)
+    _audit(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
+    rows = history_of(c).query(query)
+    if as_json or csv:
+        for line in (as_json_lines(rows) if as_json else as_csv(rows)):
+            print(line)
+        return
+    table = Table(*(name.removesuffix("_ns") for name in rows.schema.names))
+    for row in readable(rows):
+        table.add_row(*(str(v) for v in row.values()))
+    Console().print(table)
+    if rows.num_rows == limit:
+        people.print(f"Cut at {limit} rows: --limit gives more.", markup=False)
+
+
+@alerts_app.command("list", epilog="Example: marchwarden alerts list configs --open")
+def alerts_list(
+    site: Annotated[Path, typer.Argument()] = HERE,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over")] = False,
+    as_json: Json = False,
+) -> None:
+    """All alerts, the newest first."""
+    c = load(site)
+    found = _outbox(c).incidents(only_open)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        Console().print(alert_table(found, c.site.site.time_zone))
+
+
+@alerts_app.command("watch", epilog="Example: marchwarden alerts watch configs")
+def alerts_watch(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False) -> None:
+    """Show alerts as they come, and what becomes of them, until Ctrl-C."""
+    c = load(site)
+    outbox, console = _outbox(c), Console(highlight=False, soft_wrap=True)
+    number = 0
+    for incident in reversed(outbox.incidents(open_only=True)):
+        _show(console, incident, c, as_json)
+    number = outbox.newest_number()
+    people.print("Watching. Ctrl-C ends it.", markup=False)
+    try:
+        while True:
+            for number, record in outbox.revisions_after(number):  # noqa: B020 - the newest number is where to go on
+                _show(console, record, c, as_json)
+            time.sleep(0.25)
+    except KeyboardInterrupt:
+        return
+
+
+@alerts_app.command("show", epilog="Example: marchwarden alerts show A0K3")
+def alerts_show(
+    key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
+    site: SiteHere = HERE, as_json: Json = False, by: By = "", reason: Reason = "",
+) -> None:
+    """Why an alert was raised, told again, and sent where it was sent."""
+    c = load(site)
+    outbox = _outbox(c)
+    whole = outbox.full_key(key)
+    _audit(c, by, "alerts show", whole, reason)
+    revisions, deliveries = outbox.history_of(whole), outbox.deliveries_of(whole)
+    if as_json:
+        print(json.dumps({"revisions": revisions, "deliveries": deliveries}, ensure_ascii=False))
+    else:
+        Console(highlight=False, soft_wrap=True).print(explained(revisions, deliveries, c.site.site.time_zone), markup=False)
+
+
+@alerts_app.command("ack", epilog="Example: marchwarden alerts ack A0K3 --by desk-2")
+def alerts_ack(
+    key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
+    site: SiteHere = HERE, by: By = "", note: Annotated[str, typer.Option(help="A word on it")] = "",
+) -> None:
+    """Acknowledge an alert: somebody has it."""
+    _act(load(site), "ack", key, by, note)
+
+
+@alerts_app.command("resolve", epilog="Example: marchwarden alerts resolve A0K3 --as nuisance-animal")
+def alerts_resolve(
+    key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
+    disposition: Annotated[str, typer.Option("--as", help="What it was: genuine, nuisance-animal, own-unit, weather, sensor-fault")],
+    site: SiteHere = HERE, by: By = "",
+) -> None:
+    """Close an alert with what it turned out to be."""
+    _act(load(site), "resolve", key, by, disposition)
+
+
+@audit_app.command("verify", epilog="Example: marchwarden audit verify configs")
+def audit_verify(site: Annotated[Path, typer.Argument()] = HERE) -> None:
+    """Is the audit log as it was written?"""
+    places = Places(load(site).state)
+    verdict = audit_log.verify(places.audit, places.audit_key())
+    if verdict.broken:
+        people.print(verdict.broken, markup=False)
+        raise typer.Exit(1)
+    people.print(f"{verdict.lines} lines, all as they were written.", markup=False)
+
+
+def _act(c: Configuration, action: str, key: str, by: str, note: str) -> None:
+    """Hand an action in, and wait a moment to see it done: the service takes it by way of the journal."""
+    outbox, who = _outbox(c), by or getpass.getuser()
+    whole = outbox.full_key(key)
+    before = outbox.newest_number()
+    outbox.add_action(msgspec.json.encode({"action": action, "alert": whole, "by": who, "note": note}))
+    _audit(c, who, f"alerts {action}", whole, note)
+    deadline = time.monotonic() + ACK_WAIT_S
+    while time.monotonic() < deadline:
+        if any(record["alert"] == whole for _, record in outbox.revisions_after(before)):
+            people.print(f"{whole}: {'acknowledged' if action == 'ack' else 'resolved'} by {who}.", markup=False)
+            return
+        time.sleep(0.05)
+    people.print(f"{whole}: noted. The service is not running, or busy; it takes effect as soon as it can.", markup=False)
+
+
+def _audit(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
+    places = Places(c.state)
+    audit_log.append(
+        places.audit, places.audit_key(), iso_from_ns(time.time_ns()), by or getpass.getuser(), what, about, reason
+    )
+
+
+def _outbox(c: Configuration) -> Outbox:
+    return Outbox(Places(c.state).database)
+
+
+def _show(console: Console, record: dict[str, Any], c: Configuration, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+    else:
+        console.print(alert_text(record, c.site.site.time_zone))
+
+
+def _summary(tally: Tally, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(tally.as_record()))
+        return
+    people.print(
+        f"{tally.messages:,} messages, {tally.detections:,} detections, {tally.raised:,} alerts raised "
+        f"({tally.alerts:,} revisions), {tally.deliveries:,} deliveries.", markup=False,
+    )
+    for reason, count in sorted(tally.set_aside.items()):
+        people.print(f"  set aside: {reason} {count:,}", markup=False)
+    for (reason, detail), count in tally.rejected.most_common(50):
+        people.print(f"  rejected: {reason} {count:,}: {detail}", markup=False)
+
+
+def _flat(result: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in result.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} {inner}", v) for inner, v in value.items())
+        else:
+            yield name, value
+
+
+@contextmanager
+def _progress(total: int | None, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar when a terminal looks on."""
+    if not people.is_terminal:
+        yield lambda _: None
+        return
+    with Progress(console=people, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+if __name__ == "__main__":
+    main()

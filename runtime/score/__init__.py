@@ -1,0 +1,1 @@
+"""How well tracks follow the truth: GOSPA, SIAP, identity switches. Pure functions of two tables."""

@@ -1,0 +1,404 @@
+"""The live service: the journal through `steps`, and every outcome into history, vault and outbox, committed together.
+
+Two processes: `ingest_process` fills the journal, this one reads it. Everything that changes the state comes from the
+journal, so after kill -9 at any moment the snapshot and the journal behind it lead to what would have been.
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alerts.channels import Channel, MqttChannel, WebhookChannel
+from alerts.delivery import Couriers
+from alerts.outbox import Commit, Outbox
+from geo.frames import wgs84_from_plane
+from history.embedded import EmbeddedStore
+from history.influx import InfluxStore
+from history.store import Store
+from history.tables import alert_rows, detection_rows, track_rows
+from model.messages import Messages
+from model.time import NS, iso_from_ns
+from runtime.advance import Outcome, State, World, beginning
+from runtime.configuration import Configuration, load
+from runtime.mistakes import Mistakes, render
+from runtime.snapshot import AnotherVersion, restored, snapshot
+from runtime.steps import grid, steps
+from runtime.world import world_of
+from sensors import journal
+from sensors.journal import Frame, JournalDamaged, Position
+from sensors.keys import DayKeys, lasting_key
+from sensors.vault import Vault
+
+COMMIT_S = 0.25             # at the latest this long after a step; sooner where an alert waits
+COMMIT_SHARE = 0.1          # but committing takes no more than this share of the time
+ROUND_MESSAGES = 20_000     # taken from the journal at a time
+IDLE_S = 0.02
+SWEEP_S = 3600.0            # how often what is old is forgotten
+STATUS_S = 2.0
+
+
+class AlreadyRunning(Exception):
+    """Another service works on this site's state."""
+
+
+class SystemClock:
+    """Time in the shell."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        stop.wait(seconds)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a site's state lies."""
+
+    state: Path
+
+    @property
+    def database(self) -> Path:
+        return self.state / "marchwarden.db"
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal"
+
+    @property
+    def history(self) -> Path:
+        return self.state / "history"
+
+    @property
+    def audit(self) -> Path:
+        return self.state / "audit.log"
+
+    def journal_keys(self) -> DayKeys:
+        return DayKeys(self.state / "keys", "journal")
+
+    def audit_key(self) -> bytes:
+        return lasting_key(self.state / "keys" / "audit.key")
+
+
+def plate_key(c: Configuration) -> bytes:
+    """The key of plate tokens: the site's own file, or one made in the state folder."""
+    own = c.site.privacy.plate_key_file
+    return lasting_key(c.folder / own if own else c.state / "keys" / "plates.key")
+
+
+def exercise_key(c: Configuration) -> bytes:
+    """A key for replays where the site has none yet: the same on every machine, and so no secret."""
+    own = c.site.privacy.plate_key_file
+    path = c.folder / own if own else c.state / "keys" / "plates.key"
+    return path.read_bytes() if path.exists() else hashlib.sha256(f"exercise {c.site.site.name}".encode()).digest()
+
+
+def history_of(c: Configuration, write: bool = False) -> Store:
+    """The history store that the site names."""
+    said = c.site.history
+    if said.store == "embedded":
+        return EmbeddedStore(Places(c.state).history, write)
+    token = (c.folder / said.token_file).read_text().strip() if said.token_file else ""
+    return InfluxStore(said.url, said.database, token, said.org)
+
+
+def channels_of(c: Configuration) -> list[Channel]:
+    """Every agency's channels."""
+    channels: list[Channel] = []
+    for agency in (w.value for w in c.agencies):
+        for said in agency.channel:
+            if said.kind == "mqtt":
+                mqtt = c.site.mqtt
+                channels.append(MqttChannel(
+                    said.id, said.topic, mqtt.host, mqtt.port, f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
+                    mqtt.username, password_of(c), str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
+                ))
+            else:
+                secret = (c.folder / said.secret_file).read_bytes().strip() if said.secret_file else b""
+                channels.append(WebhookChannel(said.id, said.url, f"marchwarden/{c.site.site.name}", secret, said.timeout_s))
+    return channels
+
+
+def password_of(c: Configuration) -> str:
+    file = c.site.mqtt.password_file
+    return (c.folder / file).read_text().strip() if file else ""
+
+
+@dataclass
+class Tallies:
+    """What this process has done since it started."""
+
+    messages: int = 0
+    detections: int = 0
+    alerts: int = 0
+    started_ns: int = field(default_factory=time.time_ns)
+
+
+class Pipeline:
+    """Reads the journal from where the last commit stood, and commits what it leads to."""
+
+    def __init__(self, c: Configuration, report: Callable[[str], None]) -> None:
+        self._places, self._report = Places(c.state), report
+        self._keys = self._places.journal_keys()
+        self.outbox = Outbox(self._places.database)
+        self._history, self._vault = history_of(c, write=True), Vault(self._places.state / "vault")
+        self.tallies = Tallies()
+        self._undone: list[Outcome] = []
+        self._rest = Messages.none()
+        self._frames: list[tuple[Position, int]] = []       # where unfinished frames begin, and their messages left
+        self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
+        self._newest_scan_ns = 0
+        self.state: State | None = None
+        self._next = Position(0, 0)
+        self.configure(c)
+
+    def configure(self, c: Configuration) -> None:
+        """Take a configuration into use. What the state says of things that the new one no longer has is let go."""
+        self._c, self._world = c, world_of(c, plate_key(c))
+        self._mark = fingerprint(self._world)
+        kept = self.outbox.snapshot()
+        if kept is None:
+            return
+        mark, data = kept[0][: len(self._mark)], kept[0][len(self._mark) :]
+        self._next, self._rest, self._frames = Position.of(kept[1]), Messages.none(), []
+        try:
+            self.state = restored(State, data)
+        except AnotherVersion as error:
+            self._report(f"{error} Tracking begins anew from the journal; alerts stay in the outbox.")
+            self.state = None
+            return
+        if mark != self._mark:
+            self._report("The configuration has changed: tracking begins anew, open incidents of rules that remain are kept.")
+            self.state = carried_over(self._world, self.state)
+
+    def turn(self) -> bool:
+        """One round: read, advance, commit when due. Was there anything to read?"""
+        frames, until_ns = self._read()
+        if frames and self.state is None:
+            first_ns = int(self._rest.received_ns[0]) if len(self._rest) else until_ns
+            self.state = beginning(self._world, grid(first_ns) - 1)
+        if self.state is not None and until_ns:
+            self._advance(until_ns)
+        self._commit_when_due()
+        return bool(frames)
+
+    def close(self) -> None:
+        self.commit()
+        self._history.close()
+        self._vault.close()
+        self.outbox.close()
+
+    def _read(self) -> tuple[list[Frame], int]:
+        frames: list[Frame] = []
+        count, start, until_ns = 0, self._next, 0
+        now_ns = 0 if self.state is None else self.state.now_ns
+        parts = [self._rest] if len(self._rest) else []
+        try:
+            for frame in journal.read(self._places.journal, self._keys, self._next):
+                frames.append(frame)
+                messages = frame.messages.between(
+                    int(np.searchsorted(frame.messages.received_ns, now_ns, side="right")), len(frame.messages)
+                )
+                if len(messages):
+                    self._frames.append((start, len(messages)))
+                    parts.append(messages)
+                start, until_ns = frame.next, frame.until_ns
+                count += len(frame.messages)
+                if count >= ROUND_MESSAGES:
+                    break
+        except JournalDamaged as error:
+            self._report(f"{error} Reading goes on with the next segment.")
+            start = Position(start.segment + 1, 0)
+        self._next, self._rest = start, Messages.joined(parts)
+        self.tallies.messages += count
+        return frames, until_ns
+
+    def _advance(self, until_ns: int) -> None:
+        assert self.state is not None
+        done = 0
+        for state, outcome, taken in steps(self._world, self.state, self._rest, until_ns - 1):
+            self.state = state
+            self._finish(taken - done)
+            done = taken
+            self._vault.seal(outcome.plates)
+            self._undone.append(outcome)
+            self.tallies.detections += len(outcome.detections)
+            self.tallies.alerts += len(outcome.alerts)
+        self._rest = self._rest.between(done, len(self._rest))
+
+    def _finish(self, messages: int) -> None:
+        """So many messages more are part of the state: frames that hold no others need not be read again."""
+        while messages:
+            start, left = self._frames[0]
+            used = min(left, messages)
+            messages -= used
+            self._frames[0] = (start, left - used)
+            if left == used:
+                self._frames.pop(0)
+
+    def _commit_when_due(self) -> None:
+        now = time.monotonic()
+        if self._undone and (now >= self._commit_due or (now >= self._commit_due - COMMIT_S and any(o.alerts for o in self._undone))):
+            self.commit()
+            took = time.monotonic() - now
+            self._commit_due = time.monotonic() + max(COMMIT_S, took / COMMIT_SHARE)
+        if now >= self._sweep_due:
+            self._sweep_due = now + SWEEP_S
+            self._forget()
+
+    def commit(self) -> None:
+        """What has been done so far, and the state after it, in one transaction."""
+        if self.state is None:
+            return
+        undone, self._undone = self._undone, []
+        self._record(undone)
+        position = self._frames[0][0] if self._frames else self._next
+        now = time.monotonic()
+        status = self._status() if now >= self._status_due else {}
+        if status:
+            self._status_due = now + STATUS_S
+        self.outbox.commit(Commit(
+            state=self._mark + snapshot(self.state), position=position.number(), now_ns=self.state.now_ns,
+            alerts=tuple(a for o in undone for a in o.alerts),
+            deliveries=tuple(d for o in undone for d in o.deliveries),
+            rejections=tuple(r for o in undone for r in o.rejections),
+            status=status,
+        ))
+
+    def _record(self, outcomes: list[Outcome]) -> None:
+        """Into the history: detections as placed, tracks as believed when their scan first closed, alert revisions."""
+        ids, sectors = self._world.ground.sensor_ids, self._world.sectors
+        for outcome in outcomes:
+            if len(outcome.detections):
+                lat, lon = wgs84_from_plane(sectors, outcome.detections.sector, outcome.detections.position)
+                self._history.write("detections", detection_rows(outcome.detections, lat, lon, ids), outcome.now_ns)
+            for scan in outcome.scans:
+                if scan.time_ns <= self._newest_scan_ns:
+                    continue
+                self._newest_scan_ns = scan.time_ns
+                tracks = scan.tracks.take(scan.tracks.confirmed)
+                lat, lon = wgs84_from_plane(sectors, tracks.sector, tracks.mean[:, :2])
+                self._history.write("tracks", track_rows(scan.time_ns, tracks, lat, lon, ids), scan.time_ns)
+            if outcome.alerts:
+                self._history.write("alerts", alert_rows(outcome.alerts), outcome.now_ns)
+        if outcomes:
+            self._history.flush()
+
+    def _status(self) -> dict[str, Any]:
+        assert self.state is not None
+        health, now_ns = self.state.health, time.time_ns()
+        sensors = [
+            {
+                "sensor": sensor.id, "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] else None,
+                "offline": bool(health.offline[i]), "messages": int(health.messages[i]), "rejected": int(health.rejected[i]),
+                "battery": None if np.isnan(health.battery[i]) else round(float(health.battery[i]), 2),
+            }
+            for i, sensor in enumerate(self._world.catalogue.sensors)
+        ]
+        return {
+            "service": {
+                "pid": os.getpid(), "started": iso_from_ns(self.tallies.started_ns), "time": iso_from_ns(now_ns),
+                "behind_s": round((now_ns - self.state.now_ns) / NS, 1), "connected": self.state.listening,
+                "messages": self.tallies.messages, "detections": self.tallies.detections, "alerts": self.tallies.alerts,
+                "tracks": int(self.state.fusion.tracks.confirmed.sum()),
+                "incidents_open": sum(i.phase.value != "cleared" for i in self.state.alerts.incidents),
+            },
+            "sensors": sensors,
+        }
+
+    def _forget(self) -> None:
+        """What retention no longer allows is gone for good: its keys are destroyed."""
+        now_ns, privacy = time.time_ns(), self._c.site.privacy
+        journal.forget_before(self._places.journal, self._keys, now_ns - int(privacy.journal_hours * 3600) * NS)
+        self._vault.forget_before(now_ns - int(privacy.plates_days * 86_400) * NS)
+        self._history.forget_before(now_ns - int(privacy.history_days * 86_400) * NS)
+
+
+def fingerprint(world: World) -> bytes:
+    """What the rows of a state refer to: its sensors, places and rules, in their order."""
+    ground = world.ground
+    said = (ground.sensor_ids, ground.zones.ids, ground.lines.ids, world.sectors, tuple(r.id for r in ground.rules),
+            tuple(r.places for r in ground.rules))
+    return hashlib.sha256(repr(said).encode()).digest()
+
+
+def carried_over(world: World, state: State) -> State:
+    """A fresh state that keeps what does not refer to sensors and places by number: incidents and recognised messages."""
+    rules = {rule.id for rule in world.ground.rules}
+    kept = tuple(i for i in state.alerts.incidents if i.rule in rules)
+    fresh = beginning(world, state.now_ns)
+    return replace(
+        fresh, heard_ns=state.heard_ns, listening=state.listening, seen=state.seen,
+        alerts=replace(fresh.alerts, incidents=kept),
+    )
+
+
+def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: Callable[[str], None]) -> None:
+    """Run a site until `stop`. Raises Mistakes or AlreadyRunning before anything has begun."""
+    c = load(folder)
+    c.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (c.state / "service.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(f"Another service works on {c.state}.") from error
+        pipeline = Pipeline(c, report)
+        ingest, couriers = _ingest(folder), Couriers(Places(c.state).database, channels_of(c), SystemClock())
+        try:
+            while not stop.is_set():
+                if not pipeline.turn():
+                    stop.wait(IDLE_S)
+                if ingest.poll() is not None:
+                    report(f"The ingest process ended with code {ingest.returncode}; starting it again.")
+                    stop.wait(1.0)
+                    ingest = _ingest(folder)
+                if reload.is_set():
+                    reload.clear()
+                    c = _reloaded(folder, c, pipeline, report)
+                    couriers.stop()
+                    couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock())
+                    _end(ingest)
+                    ingest = _ingest(folder)
+        finally:
+            _end(ingest)
+            pipeline.turn()
+            pipeline.close()
+            couriers.stop()
+
+
+def _reloaded(folder: Path, old: Configuration, pipeline: Pipeline, report: Callable[[str], None]) -> Configuration:
+    """The new configuration in use, or, where it has mistakes, the old one still."""
+    try:
+        new = load(folder)
+    except Mistakes as mistakes:
+        report(f"The configuration has mistakes; the old one stays in use.\n{render(mistakes.found)}")
+        return old
+    pipeline.turn()
+    pipeline.commit()
+    pipeline.configure(new)
+    report("The new configuration is in use.")
+    return new
+
+
+def _ingest(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "runtime.ingest_process", str(folder)])  # noqa: S603 - our own module
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
