@@ -15,7 +15,7 @@ test: dev servers check
 
 check: dev
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy model geo sensors fusion alerts history runtime
 
 bench: dev
 	$(BIN)/python -m benchmarks

@@ -21,7 +21,7 @@ class Verdict:
     """What `verify` found."""
 
     lines: int
-    broken: str         # empty: all is as it was written; otherwise which line is not, and how
+    broken: str  # empty: all is as it was written; otherwise which line is not, and how
 
 
 def append(path: Path, key: bytes, time: str, who: str, what: str, about: str, reason: str) -> None:

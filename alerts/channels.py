@@ -56,8 +56,16 @@ class MqttChannel:
     """A topic per agency at QoS 1. Delivered means that the broker has said it has it."""
 
     def __init__(
-        self, id: str, topic: str, host: str, port: int, client_id: str, username: str = "", password: str = "",
-        tls_ca_file: str = "", timeout_s: float = 5.0,
+        self,
+        id: str,
+        topic: str,
+        host: str,
+        port: int,
+        client_id: str,
+        username: str = "",
+        password: str = "",
+        tls_ca_file: str = "",
+        timeout_s: float = 5.0,
     ) -> None:
         self.id, self._topic, self._host, self._port, self._timeout_s = id, topic, host, port, timeout_s
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
@@ -120,7 +128,9 @@ class WebhookChannel:
             headers[SIGNATURE] = "sha256=" + signature(self._secret, body)
         connection = self._connection()
         try:
-            connection.request("POST", self._url.path + (f"?{self._url.query}" if self._url.query else ""), body, headers)
+            connection.request(
+                "POST", self._url.path + (f"?{self._url.query}" if self._url.query else ""), body, headers
+            )
             response = connection.getresponse()
             response.read(65_536)
             return _judged(response.status, response.getheader("Retry-After"))
@@ -140,10 +150,17 @@ class WebhookChannel:
 
 def cloud_event(delivery: Delivery, source: str) -> bytes:
     """The CloudEvents envelope of a delivery; its id is the delivery's key."""
-    return msgspec.json.encode({
-        "specversion": "1.0", "id": delivery.key, "source": source, "type": "org.marchwarden.alert",
-        "subject": delivery.incident, "datacontenttype": "application/json", "data": msgspec.Raw(delivery.body),
-    })
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": delivery.key,
+            "source": source,
+            "type": "org.marchwarden.alert",
+            "subject": delivery.incident,
+            "datacontenttype": "application/json",
+            "data": msgspec.Raw(delivery.body),
+        }
+    )
 
 
 def signature(secret: bytes, body: bytes) -> str:

@@ -15,8 +15,8 @@ from model.time import ns_from_seconds
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 300.0
-ATTEMPTS_MAX = 200          # some sixteen hours at the longest wait
-REFUSALS_MAX = 3            # a receiver that says no is asked this often
+ATTEMPTS_MAX = 200  # some sixteen hours at the longest wait
+REFUSALS_MAX = 3  # a receiver that says no is asked this often
 IDLE_S = 0.05
 
 
@@ -62,7 +62,9 @@ class Couriers:
     def __init__(self, database: Path, channels: list[Channel], clock: Clock) -> None:
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._work, args=(database, channel, clock), name=f"channel {channel.id}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(database, channel, clock), name=f"channel {channel.id}", daemon=True
+            )
             for channel in channels
         ]
         for thread in self._threads:

@@ -16,8 +16,8 @@ from model.alerts import Action, Alert, Event, EventKind, Evidence, Incident, Ph
 from model.time import NS
 from model.tracks import name_of
 
-SETTLE_SUBJECT_NS = 10 * NS         # another track is told of no sooner than this after the last revision
-SETTLE_SENSOR_NS = 30 * NS          # another sensor likewise
+SETTLE_SUBJECT_NS = 10 * NS  # another track is told of no sooner than this after the last revision
+SETTLE_SENSOR_NS = 30 * NS  # another sensor likewise
 
 
 class Why(StrEnum):
@@ -71,7 +71,8 @@ def sustained(incidents: tuple[Incident, ...], sightings: dict[str, Sighting]) -
     """Open incidents follow their subjects."""
     return tuple(
         _followed(incident, [sightings[s] for s in incident.subjects if s in sightings])
-        if is_open(incident) else incident
+        if is_open(incident)
+        else incident
         for incident in incidents
     )
 
@@ -112,13 +113,15 @@ def acted(
             astray.append(action)
             continue
         if action.action == "resolve":
-            incident, why = replace(
-                incident, phase=Phase.CLEARED, resolution=action.note or "unspecified", resolved_by=action.by
-            ), Why.RESOLVED
+            incident, why = (
+                replace(incident, phase=Phase.CLEARED, resolution=action.note or "unspecified", resolved_by=action.by),
+                Why.RESOLVED,
+            )
         else:
-            incident, why = replace(
-                incident, acknowledged_by=action.by, acknowledged_ns=action.received_ns
-            ), Why.ACKNOWLEDGED
+            incident, why = (
+                replace(incident, acknowledged_by=action.by, acknowledged_ns=action.received_ns),
+                Why.ACKNOWLEDGED,
+            )
         alerts.append(told(ground, replace(incident, revision=incident.revision + 1), why, action.received_ns))
         known[incident.key] = alerts[-1].incident
     return tuple(known.values()), tuple(alerts), tuple(astray)
@@ -127,7 +130,8 @@ def acted(
 def remembered(ground: Ground, incidents: tuple[Incident, ...], clock_ns: int) -> tuple[Incident, ...]:
     """Incidents that are open, or over so recently that a scan run again could speak of them."""
     return tuple(
-        i for i in incidents
+        i
+        for i in incidents
         if is_open(i) or clock_ns - i.last_ns <= ground.rule(i.rule).clear_after_ns + 2 * ground.lateness_ns
     )
 
@@ -157,11 +161,30 @@ def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int) -> Incident:
     said = "|".join((ground.site, event.rule, event.zone, event.subject, str(event.origin_ns)))
     key = "A" + name_of(int.from_bytes(blake2b(said.encode(), digest_size=8).digest()))[1:]
     return Incident(
-        key=key, rule=rule.id, kind=event.kind, zone=event.zone, severity=rule.severity, subjects=(event.subject,),
-        first_ns=event.observed_ns, last_ns=event.observed_ns, raised_ns=now_ns, sector=event.sector,
-        position=event.position, lat=event.lat, lon=event.lon, sigma_m=event.sigma_m, probability=event.probability,
-        classes=event.classes, evidence=event.evidence, routed=routed(ground, event), revision=1, phase=Phase.RAISED,
-        told_ns=event.observed_ns, told_subjects=1, told_sensors=len(event.evidence), detail=event.detail,
+        key=key,
+        rule=rule.id,
+        kind=event.kind,
+        zone=event.zone,
+        severity=rule.severity,
+        subjects=(event.subject,),
+        first_ns=event.observed_ns,
+        last_ns=event.observed_ns,
+        raised_ns=now_ns,
+        sector=event.sector,
+        position=event.position,
+        lat=event.lat,
+        lon=event.lon,
+        sigma_m=event.sigma_m,
+        probability=event.probability,
+        classes=event.classes,
+        evidence=event.evidence,
+        routed=routed(ground, event),
+        revision=1,
+        phase=Phase.RAISED,
+        told_ns=event.observed_ns,
+        told_subjects=1,
+        told_sensors=len(event.evidence),
+        detail=event.detail,
     )
 
 
@@ -196,8 +219,15 @@ def _followed(incident: Incident, sightings: list[Sighting]) -> Incident:
     if newest.seen_ns < incident.last_ns:
         return replace(incident, evidence=evidence)
     return replace(
-        incident, last_ns=newest.seen_ns, sector=newest.sector, position=newest.position, lat=newest.lat,
-        lon=newest.lon, sigma_m=newest.sigma_m, classes=newest.classes, evidence=evidence,
+        incident,
+        last_ns=newest.seen_ns,
+        sector=newest.sector,
+        position=newest.position,
+        lat=newest.lat,
+        lon=newest.lon,
+        sigma_m=newest.sigma_m,
+        classes=newest.classes,
+        evidence=evidence,
     )
 
 

@@ -26,8 +26,8 @@ from model.tracks import Scan, key_of
 class AlertsState:
     """All of alerting that changes, the outbox aside."""
 
-    memories: tuple[Memory, ...]        # after each scan that may be run again, oldest first
-    incidents: tuple[Incident, ...]     # open, or lately over
+    memories: tuple[Memory, ...]  # after each scan that may be run again, oldest first
+    incidents: tuple[Incident, ...]  # open, or lately over
 
 
 def untold() -> AlertsState:
@@ -36,8 +36,14 @@ def untold() -> AlertsState:
 
 
 def judged(
-    ground: Ground, state: AlertsState, arrived: Detections, scans: tuple[Scan, ...], health: Health,
-    actions: tuple[Action, ...], before_ns: int, now_ns: int,
+    ground: Ground,
+    state: AlertsState,
+    arrived: Detections,
+    scans: tuple[Scan, ...],
+    health: Health,
+    actions: tuple[Action, ...],
+    before_ns: int,
+    now_ns: int,
 ) -> tuple[AlertsState, tuple[Alert, ...]]:
     """The state at `now_ns`, and the alerts to tell, in the order in which they came about."""
     incidents, alerts = grouped(ground, state.incidents, plates_read(ground, arrived), now_ns)

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS rejections (
     reason TEXT, topic TEXT, sensor TEXT, count INTEGER, last_ns INTEGER, detail TEXT, PRIMARY KEY (reason, topic, sensor));
 CREATE TABLE IF NOT EXISTS status (name TEXT PRIMARY KEY, value BLOB);
 """
-TOPICS_KEPT = 200           # rejections of more topics than this are counted together: topics are the sender's to choose
+TOPICS_KEPT = 200  # rejections of more topics than this are counted together: topics are the sender's to choose
 
 
 class UnknownAlert(LookupError):
@@ -48,7 +48,7 @@ class Commit:
     """What a stretch of the journal led to."""
 
     state: bytes
-    position: int               # of the journal frame from which reading goes on
+    position: int  # of the journal frame from which reading goes on
     now_ns: int
     alerts: tuple[Alert, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
@@ -102,8 +102,15 @@ class Outbox:
             "INSERT OR IGNORE INTO revisions (alert, revision, phase, severity, raised_ns, told_ns, record) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (a.incident.key, a.incident.revision, a.incident.phase.value, a.incident.severity, a.incident.raised_ns,
-                 a.told_ns, encoded(record_of(a)))
+                (
+                    a.incident.key,
+                    a.incident.revision,
+                    a.incident.phase.value,
+                    a.incident.severity,
+                    a.incident.raised_ns,
+                    a.told_ns,
+                    encoded(record_of(a)),
+                )
                 for a in step.alerts
             ],
         )
@@ -116,8 +123,10 @@ class Outbox:
             db.executemany(
                 "INSERT INTO rejections VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
                 "count = count + 1, last_ns = excluded.last_ns, detail = excluded.detail",
-                [(r.reason.value, r.topic if known < TOPICS_KEPT else "(many)", r.sensor, r.received_ns, r.detail)
-                 for r in step.rejections],
+                [
+                    (r.reason.value, r.topic if known < TOPICS_KEPT else "(many)", r.sensor, r.received_ns, r.detail)
+                    for r in step.rejections
+                ],
             )
         for name, value in step.status.items():
             db.execute("INSERT OR REPLACE INTO status VALUES (?, ?)", (name, msgspec.json.encode(value)))
@@ -176,7 +185,8 @@ class Outbox:
         """The newest revision of every alert, newest first."""
         rows = self._db.execute(
             "SELECT record FROM revisions r WHERE revision = (SELECT MAX(revision) FROM revisions WHERE alert = r.alert)"
-            + (" AND phase != 'cleared'" if open_only else "") + " ORDER BY raised_ns DESC, number DESC"
+            + (" AND phase != 'cleared'" if open_only else "")
+            + " ORDER BY raised_ns DESC, number DESC"
         )
         return [msgspec.json.decode(record) for (record,) in rows]
 
@@ -197,7 +207,9 @@ class Outbox:
         if len(rows) == 1:
             return str(rows[0][0])
         if rows:
-            raise UnknownAlert(f"Several alerts begin with {start!r}: {', '.join(r[0] for r in rows)}. Write more of the key.")
+            raise UnknownAlert(
+                f"Several alerts begin with {start!r}: {', '.join(r[0] for r in rows)}. Write more of the key."
+            )
         raise UnknownAlert(f"No alert begins with {start!r}. `marchwarden alerts list` shows them.")
 
     def history_of(self, key: str) -> list[dict[str, Any]]:
@@ -207,7 +219,8 @@ class Outbox:
 
     def deliveries_of(self, key: str) -> list[dict[str, Any]]:
         rows = self._db.execute(
-            "SELECT key, agency, channel, revision, attempts, done_ns, dead, error FROM deliveries WHERE alert = ? ORDER BY number",
+            "SELECT key, agency, channel, revision, attempts, done_ns, dead, error FROM deliveries "
+            "WHERE alert = ? ORDER BY number",
             (key,),
         )
         names = ("delivery", "agency", "channel", "revision", "attempts", "done_ns", "dead", "error")
@@ -220,7 +233,10 @@ class Outbox:
             "SELECT COALESCE(SUM(done_ns IS NULL AND dead = 0), 0), COALESCE(SUM(dead), 0), "
             "COALESCE(SUM(done_ns IS NOT NULL), 0) FROM deliveries"
         ).fetchone()
-        return said | {"deliveries": {"waiting": waiting, "dead": dead, "delivered": done}, "rejections": self.rejections()}
+        return said | {
+            "deliveries": {"waiting": waiting, "dead": dead, "delivered": done},
+            "rejections": self.rejections(),
+        }
 
     def rejections(self) -> list[dict[str, Any]]:
         """Counted rejections, the most frequent first."""

@@ -51,8 +51,8 @@ def _stayed(
     came |= ~was & seen_before
     newborn = ~was & ~seen_before
     stay = np.where(was, before.stay[row], -1) if len(before) else np.full(len(was), -1)
-    since = np.where(was, before.since_ns[row], subjects.time_ns) if len(before) else np.full(
-        len(was), subjects.time_ns
+    since = (
+        np.where(was, before.since_ns[row], subjects.time_ns) if len(before) else np.full(len(was), subjects.time_ns)
     )
     entered = came & clearly_in
     stay = np.where(entered, Stay.ARRIVED, stay)
@@ -69,7 +69,14 @@ def _stayed(
         details = [(("dwell_s", float((subjects.time_ns - s) // NS)),) for s in since[happens].tolist()]
     rows = np.flatnonzero(happens)
     events = events_of(
-        ground, rule, ground.zones.ids[zone], subjects, rows, beyond(depth, subjects.sigma_m)[rows], since[rows], details
+        ground,
+        rule,
+        ground.zones.ids[zone],
+        subjects,
+        rows,
+        beyond(depth, subjects.sigma_m)[rows],
+        since[rows],
+        details,
     )
     stay = np.where(happens, Stay.INSIDE, stay)
     kept = stay >= 0
@@ -81,9 +88,7 @@ def _band_max_m(ground: Ground, zone: int) -> float:
     return min(WIDEST_BAND_M, float(np.sqrt(ground.zones.area_m2[zone])) / 4)
 
 
-def _crossed(
-    ground: Ground, rule: Rule, line: int, before: Anchors, subjects: Subjects
-) -> tuple[Anchors, list[Event]]:
+def _crossed(ground: Ground, rule: Rule, line: int, before: Anchors, subjects: Subjects) -> tuple[Anchors, list[Event]]:
     tracks = subjects.tracks
     here = tracks.mean[:, :2]
     was, row = looked_up(tracks.id, before.track)
@@ -104,11 +109,16 @@ def _crossed(
     rows = over[wanted]
     probability = beyond(offset, sigma) * beyond(start_offset, np.hypot(start_sigma[over], ground.lines.error_m[line]))
     events = events_of(
-        ground, rule, ground.lines.ids[line], subjects, rows, probability[wanted],
+        ground,
+        rule,
+        ground.lines.ids[line],
+        subjects,
+        rows,
+        probability[wanted],
         np.full(len(rows), subjects.time_ns),
         [(("direction", "inbound" if d > 0 else "outbound"),) for d in net[rows].tolist()],
     )
-    stays_put = np.zeros(len(tracks), np.bool_)     # who may have crossed, but isn't sure to have, keeps the old anchor
+    stays_put = np.zeros(len(tracks), np.bool_)  # who may have crossed, but isn't sure to have, keeps the old anchor
     stays_put[over[~sure]] = True
     position = np.where(stays_put[:, None], start, here)
     anchor_sigma = np.where(stays_put, start_sigma, subjects.sigma_m)

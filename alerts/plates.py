@@ -26,10 +26,19 @@ def _events(ground: Ground, rule: Rule, read: Detections) -> list[Event]:
     sigma = np.sqrt(np.linalg.eigvalsh(read.covariance)[:, 1])
     return [
         Event(
-            kind=rule.kind, rule=rule.id, zone=ground.sensor_ids[read.sensor[i]], subject=f"{read.plate[i]:016x}",
-            observed_ns=int(read.observed_ns[i]), origin_ns=int(read.observed_ns[i]), sector=int(read.sector[i]),
-            position=(float(read.position[i, 0]), float(read.position[i, 1])), lat=float(lat[i]), lon=float(lon[i]),
-            sigma_m=float(sigma[i]), probability=float(read.confidence[i]), classes=shares(read.class_likelihood[i]),
+            kind=rule.kind,
+            rule=rule.id,
+            zone=ground.sensor_ids[read.sensor[i]],
+            subject=f"{read.plate[i]:016x}",
+            observed_ns=int(read.observed_ns[i]),
+            origin_ns=int(read.observed_ns[i]),
+            sector=int(read.sector[i]),
+            position=(float(read.position[i, 0]), float(read.position[i, 1])),
+            lat=float(lat[i]),
+            lon=float(lon[i]),
+            sigma_m=float(sigma[i]),
+            probability=float(read.confidence[i]),
+            classes=shares(read.class_likelihood[i]),
             evidence=(Evidence(ground.sensor_ids[read.sensor[i]], int(read.observed_ns[i])),),
             detail=(("plate", f"{read.plate[i]:016x}"),),
         )

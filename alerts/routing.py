@@ -63,7 +63,10 @@ def _fallback(ground: Ground, event: Event) -> Routed:
     if len(ground.jurisdictions.ids):
         area, _ = nearest(ground.jurisdictions, np.array([event.sector], np.int16), np.array([event.position]))
         return Routed(
-            ground.jurisdictions.agencies[int(area[0])], True, "nearest_jurisdiction", ground.jurisdictions.ids[int(area[0])]
+            ground.jurisdictions.agencies[int(area[0])],
+            True,
+            "nearest_jurisdiction",
+            ground.jurisdictions.ids[int(area[0])],
         )
     first = min(ground.agencies, key=lambda a: (a.precedence, a.id))
     return Routed(first.id, True, "fallback")

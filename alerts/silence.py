@@ -27,9 +27,19 @@ def _event(ground: Ground, rule: str, health: Health, row: int, now_ns: int) -> 
     said = "offline" if health.offline[row] else "unheard"
     last_ns = int(health.observed_ns[row])
     return Event(
-        kind=EventKind.SILENT_SENSOR, rule=rule, zone=id, subject=id, observed_ns=now_ns, origin_ns=last_ns,
-        sector=int(ground.sensors.sector[row]), position=(float(xy[0]), float(xy[1])), lat=float(lat[0]),
-        lon=float(lon[0]), sigma_m=0.0, probability=1.0, classes=(),
+        kind=EventKind.SILENT_SENSOR,
+        rule=rule,
+        zone=id,
+        subject=id,
+        observed_ns=now_ns,
+        origin_ns=last_ns,
+        sector=int(ground.sensors.sector[row]),
+        position=(float(xy[0]), float(xy[1])),
+        lat=float(lat[0]),
+        lon=float(lon[0]),
+        sigma_m=0.0,
+        probability=1.0,
+        classes=(),
         evidence=(Evidence(id, last_ns),) if last_ns else (),
         detail=(("condition", said), ("silent_s", float((now_ns - int(health.heard_ns[row])) // NS))),
     )

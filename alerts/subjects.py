@@ -14,8 +14,8 @@ from model.classes import CLASSES
 from model.time import NS
 from model.tracks import Tracks, name_of
 
-EVIDENCE_NS = 600 * NS          # a sensor that last saw the track longer ago is no evidence of what happens now
-WIDEST_BAND_M = 60.0            # uncertainty beyond this doesn't widen the band in which a side is undecided
+EVIDENCE_NS = 600 * NS  # a sensor that last saw the track longer ago is no evidence of what happens now
+WIDEST_BAND_M = 60.0  # uncertainty beyond this doesn't widen the band in which a side is undecided
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Subjects:
 
     time_ns: int
     tracks: Tracks
-    sigma_m: NDArray[np.float64]        # (n,) largest standard deviation of the position
+    sigma_m: NDArray[np.float64]  # (n,) largest standard deviation of the position
 
 
 def subjects_of(time_ns: int, tracks: Tracks) -> Subjects:
@@ -38,9 +38,7 @@ def eligible(rule: Rule, subjects: Subjects) -> NDArray[np.bool_]:
     """(n,) which tracks are sure enough, and of the right class, for a rule."""
     tracks = subjects.tracks
     share = tracks.class_probability[:, list(rule.classes)].sum(axis=1)
-    return np.asarray(
-        tracks.confirmed & (tracks.existence >= rule.existence_min) & (share >= rule.class_share_min)
-    )
+    return np.asarray(tracks.confirmed & (tracks.existence >= rule.existence_min) & (share >= rule.class_share_min))
 
 
 def beyond(distance_m: NDArray[np.float64], sigma_m: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,21 +47,37 @@ def beyond(distance_m: NDArray[np.float64], sigma_m: NDArray[np.float64]) -> NDA
 
 
 def events_of(
-    ground: Ground, rule: Rule, zone: str, subjects: Subjects, rows: NDArray[np.int64],
-    probability: NDArray[np.float64], origin_ns: NDArray[np.int64], details: list[tuple[tuple[str, str | float], ...]],
+    ground: Ground,
+    rule: Rule,
+    zone: str,
+    subjects: Subjects,
+    rows: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    origin_ns: NDArray[np.int64],
+    details: list[tuple[tuple[str, str | float], ...]],
 ) -> list[Event]:
     """One event for each of the chosen rows."""
     if not len(rows):
         return []
     return [
         Event(
-            kind=rule.kind, rule=rule.id, zone=zone, subject=s.subject, observed_ns=subjects.time_ns,
-            origin_ns=int(origin), sector=s.sector, position=s.position, lat=s.lat, lon=s.lon, sigma_m=s.sigma_m,
-            probability=float(p) * s.probability, classes=s.classes, evidence=s.evidence, detail=detail,
+            kind=rule.kind,
+            rule=rule.id,
+            zone=zone,
+            subject=s.subject,
+            observed_ns=subjects.time_ns,
+            origin_ns=int(origin),
+            sector=s.sector,
+            position=s.position,
+            lat=s.lat,
+            lon=s.lon,
+            sigma_m=s.sigma_m,
+            probability=float(p) * s.probability,
+            classes=s.classes,
+            evidence=s.evidence,
+            detail=detail,
         )
-        for s, p, origin, detail in zip(
-            sightings(ground, subjects, rows), probability, origin_ns, details, strict=True
-        )
+        for s, p, origin, detail in zip(sightings(ground, subjects, rows), probability, origin_ns, details, strict=True)
     ]
 
 
@@ -101,5 +115,6 @@ def evidence_of(
     order = np.lexsort((sensors, times_ns))
     return tuple(
         Evidence(ground.sensor_ids[sensors[k]], int(times_ns[k]))
-        for k in order if sensors[k] >= 0 and now_ns - times_ns[k] <= EVIDENCE_NS
+        for k in order
+        if sensors[k] >= 0 and now_ns - times_ns[k] <= EVIDENCE_NS
     )

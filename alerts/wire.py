@@ -38,7 +38,9 @@ def record_of(alert: Alert, plates: bool = True) -> dict[str, Any]:
             "why": alert.why,
             "probability": _rounded(incident.probability),
             "detail": detail,
-            "routing": [{"agency": r.agency, "lead": r.lead, "reason": r.reason, "area": r.area} for r in incident.routed],
+            "routing": [
+                {"agency": r.agency, "lead": r.lead, "reason": r.reason, "area": r.area} for r in incident.routed
+            ],
         },
         "evidence": [{"sensor": e.sensor, "time": iso_from_ns(e.time_ns)} for e in incident.evidence],
         "text": alert.text,

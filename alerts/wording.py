@@ -24,7 +24,7 @@ def text_of(ground: Ground, incident: Incident, why: str) -> str:
         what = f"Again ({why.replace('_', ' ')}): {what}"
     seen = ", ".join(e.sensor for e in incident.evidence) or "no sensor"
     sent = "; ".join(_routed(ground, r) for r in incident.routed) or "nobody"
-    return f"{what} at {_where(ground, incident)}, {_percent(incident.probability)} sure\nseen by {seen} → {sent}"
+    return f"{what} at {_where(incident)}, {_percent(incident.probability)} sure\nseen by {seen} → {sent}"
 
 
 def _what(ground: Ground, incident: Incident) -> str:
@@ -55,14 +55,17 @@ def _class(incident: Incident) -> str:
 
 
 def _place(ground: Ground, id: str) -> str:
-    for ids, names in ((ground.zones.ids, ground.zones.names), (ground.lines.ids, ground.lines.names),
-                       (ground.sensor_ids, ground.sensor_names)):
+    for ids, names in (
+        (ground.zones.ids, ground.zones.names),
+        (ground.lines.ids, ground.lines.names),
+        (ground.sensor_ids, ground.sensor_names),
+    ):
         if id in ids:
             return names[ids.index(id)] or id
     return id
 
 
-def _where(ground: Ground, incident: Incident) -> str:
+def _where(incident: Incident) -> str:
     lat = f"{abs(incident.lat):.5f}° {'N' if incident.lat >= 0 else 'S'}"
     lon = f"{abs(incident.lon):.5f}° {'E' if incident.lon >= 0 else 'W'}"
     return f"{lat} {lon} ±{incident.sigma_m:.0f} m"

@@ -22,12 +22,12 @@ from model.time import NS
 from model.tracks import Tracks
 from model.world import SensorColumns
 
-GATE2 = 16.0                # squared Mahalanobis gate: 99.97 % of true pairs in two dimensions
-NEIGHBOURS = 8              # tracks looked at per detection, nearest first
-SAME_SOURCE = 4.0           # log evidence that the source's own object id goes on
-OTHER_SOURCE = -4.0         # … that the same sensor calls this by another id
-SOURCE_NS = 10 * NS         # for how long an object id is believed to go on
-OTHER_PLATE = -6.0          # a misread is possible
+GATE2 = 16.0  # squared Mahalanobis gate: 99.97 % of true pairs in two dimensions
+NEIGHBOURS = 8  # tracks looked at per detection, nearest first
+SAME_SOURCE = 4.0  # log evidence that the source's own object id goes on
+OTHER_SOURCE = -4.0  # … that the same sensor calls this by another id
+SOURCE_NS = 10 * NS  # for how long an object id is believed to go on
+OTHER_PLATE = -6.0  # a misread is possible
 SAME_PLATE = 6.0
 
 
@@ -35,10 +35,10 @@ SAME_PLATE = 6.0
 class Pairs:
     """k pairs within the gate."""
 
-    track: NDArray[np.int64]            # (k,)
-    detection: NDArray[np.int64]        # (k,)
-    evidence: NDArray[np.float64]       # (k,) log ratio, tracked over not tracked
-    strength: NDArray[np.float64]       # (k,) log ratio, true over false alarm: what existence gains by it
+    track: NDArray[np.int64]  # (k,)
+    detection: NDArray[np.int64]  # (k,)
+    evidence: NDArray[np.float64]  # (k,) log ratio, tracked over not tracked
+    strength: NDArray[np.float64]  # (k,) log ratio, true over false alarm: what existence gains by it
 
 
 def false_density(sensors: SensorColumns, detections: Detections) -> NDArray[np.float64]:
@@ -66,7 +66,9 @@ def gated(
     strength = seen + log_density + _identity(tracks, detections, track, detection)
     false = false_density(sensors, detections)
     evidence = (
-        strength + alike + np.log(np.maximum(tracks.existence[track], 1e-6))
+        strength
+        + alike
+        + np.log(np.maximum(tracks.existence[track], 1e-6))
         - np.log(false + settings.birth_per_m2)[detection]
     )
     return Pairs(track, detection, evidence, strength - np.log(false)[detection])
@@ -81,9 +83,7 @@ def _near(
     time_ns = detections.observed_ns[len(detections) // 2]
     dt = seconds(time_ns - tracks.updated_ns)
     place, spread = position_after(tracks.mean, tracks.covariance, dt, settings.acceleration_psd)
-    reach = np.sqrt(GATE2) * np.hypot(
-        largest_sigma(spread).max(), largest_sigma(detections.covariance).max()
-    )
+    reach = np.sqrt(GATE2) * np.hypot(largest_sigma(spread).max(), largest_sigma(detections.covariance).max())
     here, there = detections.position, place
     if (tracks.sector != detections.sector[0]).any() or (detections.sector != detections.sector[0]).any():
         here = geocentric_from_plane(sectors, detections.sector, here)
@@ -101,9 +101,7 @@ def _identity(
     """(k,) log evidence from object ids and plates."""
     ours, theirs = tracks.source[track], detections.source[detection]
     fresh = detections.observed_ns[detection] - tracks.source_ns[track] < SOURCE_NS
-    comparable = (
-        (ours != 0) & (theirs != 0) & fresh & (tracks.source_sensor[track] == detections.sensor[detection])
-    )
+    comparable = (ours != 0) & (theirs != 0) & fresh & (tracks.source_sensor[track] == detections.sensor[detection])
     evidence = np.where(comparable, np.where(ours == theirs, SAME_SOURCE, OTHER_SOURCE), 0.0)
     ours, theirs = tracks.plate[track], detections.plate[detection]
     both = (ours != 0) & (theirs != 0)
@@ -127,7 +125,7 @@ def _assigned(pairs: Pairs, contested: NDArray[np.int64]) -> NDArray[np.int64]:
     rows, row = np.unique(pairs.detection[contested], return_inverse=True)
     columns, column = np.unique(pairs.track[contested], return_inverse=True)
     evidence = pairs.evidence[contested]
-    bound = evidence.max() + 1.0            # the solver minimises, and takes a zero for no edge
+    bound = evidence.max() + 1.0  # the solver minimises, and takes a zero for no edge
     size = len(rows)
     costs = csr_array(
         (
@@ -139,4 +137,5 @@ def _assigned(pairs: Pairs, contested: NDArray[np.int64]) -> NDArray[np.int64]:
     picked_row, picked_column = min_weight_full_bipartite_matching(costs)
     match = np.full(size, -1)
     match[picked_row] = picked_column
-    return contested[match[row] == column]
+    taken: NDArray[np.int64] = contested[match[row] == column]
+    return taken

@@ -36,11 +36,9 @@ def mahalanobis2_and_log_density(innovation: Array, spread: Array) -> tuple[Arra
 def updated(mean: Array, covariance: Array, position: Array, noise: Array) -> tuple[Array, Array]:
     """n predicted states (n, 4), (n, 4, 4), given positions (n, 2) with noise (n, 2, 2)."""
     inverse, _ = inverse_2x2(covariance[:, :2, :2] + noise)
-    to_state = covariance[:, :, :2]                                         # P Hᵀ
+    to_state = covariance[:, :, :2]  # P Hᵀ
     gain = to_state[:, :, :1] * inverse[:, None, 0, :] + to_state[:, :, 1:] * inverse[:, None, 1, :]
     innovation = position - mean[:, :2]
     later_mean = mean + gain[:, :, 0] * innovation[:, :1] + gain[:, :, 1] * innovation[:, 1:]
-    later = covariance - (
-        gain[:, :, :1] * to_state[:, None, :, 0] + gain[:, :, 1:] * to_state[:, None, :, 1]
-    )
+    later = covariance - (gain[:, :, :1] * to_state[:, None, :, 0] + gain[:, :, 1:] * to_state[:, None, :, 1])
     return later_mean, (later + later.swapaxes(1, 2)) / 2

@@ -12,9 +12,9 @@ from model.detections import Detections
 from model.tracks import SENSORS_KEPT, Tracks
 from model.world import SensorColumns
 
-CLASS_FLOOR = 0.02          # no sensor's word makes a class impossible
-EXISTENCE_MAX = 1 - 1e-6    # nor anything certain
-LOST_SIGMA_M = 500.0        # a track spread wider than this says nothing
+CLASS_FLOOR = 0.02  # no sensor's word makes a class impossible
+EXISTENCE_MAX = 1 - 1e-6  # nor anything certain
+LOST_SIGMA_M = 500.0  # a track spread wider than this says nothing
 
 
 def born(settings: Settings, sensors: SensorColumns, detections: Detections) -> Tracks:
@@ -51,7 +51,11 @@ def born(settings: Settings, sensors: SensorColumns, detections: Detections) -> 
 
 
 def continued(
-    settings: Settings, sectors: Sectors, tracks: Tracks, detections: Detections, pairs: Pairs,
+    settings: Settings,
+    sectors: Sectors,
+    tracks: Tracks,
+    detections: Detections,
+    pairs: Pairs,
     choice: NDArray[np.int64],
 ) -> Tracks:
     """All tracks, those chosen updated by their detection and, where it lies in another sector, handed over."""
@@ -70,24 +74,27 @@ def continued(
     hits = ours.hits + 1
     named, read = seen.source != 0, seen.plate != 0
     sensors, sensors_ns = _remembered(ours.sensors, ours.sensors_ns, seen.sensor, seen.observed_ns)
-    return tracks.put(row, ours.but(
-        seen_ns=seen.observed_ns,
-        updated_ns=seen.observed_ns,
-        mean=mean,
-        covariance=covariance,
-        existence=existence,
-        confirmed=ours.confirmed | ((existence >= settings.confirm_existence) & (hits >= 2)),
-        class_probability=_normalised(ours.class_probability * (seen.class_likelihood + CLASS_FLOOR) + 1e-6),
-        hits=hits,
-        source=np.where(named, seen.source, ours.source),
-        source_ns=np.where(named, seen.observed_ns, ours.source_ns),
-        source_sensor=np.where(named, seen.sensor, ours.source_sensor),
-        plate=np.where(read, seen.plate, ours.plate),
-        plate_ns=np.where(read, seen.observed_ns, ours.plate_ns),
-        plate_sensor=np.where(read, seen.sensor, ours.plate_sensor),
-        sensors=sensors,
-        sensors_ns=sensors_ns,
-    ))
+    return tracks.put(
+        row,
+        ours.but(
+            seen_ns=seen.observed_ns,
+            updated_ns=seen.observed_ns,
+            mean=mean,
+            covariance=covariance,
+            existence=existence,
+            confirmed=ours.confirmed | ((existence >= settings.confirm_existence) & (hits >= 2)),
+            class_probability=_normalised(ours.class_probability * (seen.class_likelihood + CLASS_FLOOR) + 1e-6),
+            hits=hits,
+            source=np.where(named, seen.source, ours.source),
+            source_ns=np.where(named, seen.observed_ns, ours.source_ns),
+            source_sensor=np.where(named, seen.sensor, ours.source_sensor),
+            plate=np.where(read, seen.plate, ours.plate),
+            plate_ns=np.where(read, seen.observed_ns, ours.plate_ns),
+            plate_sensor=np.where(read, seen.sensor, ours.plate_sensor),
+            sensors=sensors,
+            sensors_ns=sensors_ns,
+        ),
+    )
 
 
 def faded(settings: Settings, tracks: Tracks, time_ns: NDArray[np.int64] | int) -> NDArray[np.float64]:

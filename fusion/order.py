@@ -34,10 +34,10 @@ class Checkpoint:
 class FusionState:
     """All of fusion that changes. A scan's end is a multiple of the scan time."""
 
-    clock_ns: int                           # event clock; 0 before the first row
-    waiting: Detections                     # rows that no closed scan has seen
-    window: Detections                      # rows of the closed scans that may still be re-run
-    checkpoints: tuple[Checkpoint, ...]     # oldest first, the last is that of the newest closed scan
+    clock_ns: int  # event clock; 0 before the first row
+    waiting: Detections  # rows that no closed scan has seen
+    window: Detections  # rows of the closed scans that may still be re-run
+    checkpoints: tuple[Checkpoint, ...]  # oldest first, the last is that of the newest closed scan
 
     @property
     def closed_ns(self) -> int:
@@ -57,13 +57,18 @@ def at_rest() -> FusionState:
 class Fused:
     """What a step of fusion came to."""
 
-    scans: tuple[Scan, ...]         # closed, or run again, in order of time; a later one of the same time replaces it
-    too_late: Detections            # rows older than anything that can be re-run
+    scans: tuple[Scan, ...]  # closed, or run again, in order of time; a later one of the same time replaces it
+    too_late: Detections  # rows older than anything that can be re-run
 
 
 def fuse(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, state: FusionState,
-    arrived: Detections, looks: Looks, idle_since_ns: int | None,
+    settings: Settings,
+    sensors: SensorColumns,
+    sectors: Sectors,
+    state: FusionState,
+    arrived: Detections,
+    looks: Looks,
+    idle_since_ns: int | None,
 ) -> tuple[FusionState, Fused]:
     """The state after `arrived` and `looks`, each in order of arrival.
 
@@ -112,9 +117,7 @@ def _clocks(clock_ns: int, arrived: Detections, looks: Looks) -> tuple[NDArray[n
     return np.maximum.accumulate(np.maximum(honest, clock_ns)), np.cumsum(is_row)
 
 
-def _closings(
-    settings: Settings, state: FusionState, arrived: Detections, looks: Looks
-) -> list[tuple[int, int]]:
+def _closings(settings: Settings, state: FusionState, arrived: Detections, looks: Looks) -> list[tuple[int, int]]:
     """(event clock, rows arrived) at each arrival that lets a scan close."""
     clocks, rows = _clocks(state.clock_ns, arrived, looks)
     ripe = (clocks - settings.settle_ns) // settings.scan_ns
@@ -135,7 +138,7 @@ def _closed(
     kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
     rows = Detections.joined([state.window, fresh])
     tracks, time_ns, scans = kept[-1].tracks, kept[-1].time_ns, []
-    number = -(-rows.observed_ns // settings.scan_ns)       # the scan that each row belongs to
+    number = -(-rows.observed_ns // settings.scan_ns)  # the scan that each row belongs to
     while time_ns < end_ns:
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
         seen = rows.take(number == time_ns // settings.scan_ns)
@@ -150,9 +153,7 @@ def _closed(
     return state, scans, too_late
 
 
-def _next_scan(
-    settings: Settings, tracks: Tracks, number: NDArray[np.int64], time_ns: int, end_ns: int
-) -> int:
+def _next_scan(settings: Settings, tracks: Tracks, number: NDArray[np.int64], time_ns: int, end_ns: int) -> int:
     """The end of the next scan; where there is nothing to track, of the next that has rows, or of the last."""
     following = time_ns + settings.scan_ns
     if len(tracks):

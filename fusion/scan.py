@@ -31,10 +31,17 @@ def scanned(
 
 def canonical_order(detections: Detections) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Row order by content alone: time, sensor, place, identity."""
-    return np.lexsort((
-        detections.plate, detections.source, detections.confidence, detections.position[:, 1],
-        detections.position[:, 0], detections.sensor, detections.observed_ns,
-    ))
+    return np.lexsort(
+        (
+            detections.plate,
+            detections.source,
+            detections.confidence,
+            detections.position[:, 1],
+            detections.position[:, 0],
+            detections.sensor,
+            detections.observed_ns,
+        )
+    )
 
 
 def scan_of(settings: Settings, tracks: Tracks, end_ns: int, after_ns: int) -> Scan:

@@ -5,6 +5,7 @@ on the WGS84 ellipsoid about the sector's centre, scale 1 there, so that at 50 k
 in 100,000. Every function serves one row or n rows; `sector` says in whose plane each row's position is.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,7 +21,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int16]
 T = TypeVar("T")
 NOWHERE = -1
-EARTH_M_PER_DEGREE = 111_195.0          # mean sphere; good enough to choose a sector by
+EARTH_M_PER_DEGREE = 111_195.0  # mean sphere; good enough to choose a sector by
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def sectors_along(lat: Array, lon: Array, span_m: float = 100_000.0, margin_m: f
     count = max(1, int(np.ceil((high - low)[along] * stretch[along] / span_m)))
     edges = np.linspace(low[along], high[along], count + 1)
     centres = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         within = (coordinate >= first) & (coordinate <= last)
         other = (lon, lat)[along]
         across = other[within] if within.any() else other
@@ -72,16 +73,14 @@ def sector_of(sectors: Sectors, lat: Array, lon: Array) -> Rows:
 
 def plane_from_wgs84(sectors: Sectors, sector: Rows, lat: Array, lon: Array) -> Array:
     """(n, 2) m east and north in each row's plane; NaN where the sector is -1."""
-    x, y = _by_sector(sectors, sector, lambda k, rows: _plane(sectors, k).transform(lon[rows], lat[rows]), 2)
+    x, y = _by_sector(sector, lambda k, rows: _plane(sectors, k).transform(lon[rows], lat[rows]))
     return np.stack([x, y], axis=-1)
 
 
 def wgs84_from_plane(sectors: Sectors, sector: Rows, position: Array) -> tuple[Array, Array]:
     """(n,) latitudes and (n,) longitudes in degrees of positions (n, 2) m."""
-    lon, lat = _by_sector(
-        sectors, sector,
-        lambda k, rows: _plane(sectors, k).transform(position[rows, 0], position[rows, 1], direction="INVERSE"), 2,
-    )
+    x, y = position[:, 0], position[:, 1]
+    lon, lat = _by_sector(sector, lambda k, rows: _plane(sectors, k).transform(x[rows], y[rows], direction="INVERSE"))
     return lat, lon
 
 
@@ -135,11 +134,9 @@ def moved_to_sector(sectors: Sectors, tracks: Tracks, sector: Rows) -> Tracks:
     return replace(tracks, mean=later_mean, covariance=later, sector=later_sector)
 
 
-def _by_sector(
-    sectors: Sectors, sector: Rows, transform: Callable[[int, NDArray[np.int64]], tuple[Array, Array]], width: int
-) -> list[Array]:
+def _by_sector(sector: Rows, transform: Callable[[int, NDArray[np.int64]], tuple[Array, Array]]) -> tuple[Array, Array]:
     """A transform of each sector's rows by its own plane, put together again."""
-    out = [np.full(len(sector), np.nan) for _ in range(width)]
+    out = np.full(len(sector), np.nan), np.full(len(sector), np.nan)
     for k in np.unique(sector[sector != NOWHERE]).tolist():
         rows = np.flatnonzero(sector == k)
         for column, values in zip(out, transform(k, rows), strict=True):

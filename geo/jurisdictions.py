@@ -12,7 +12,7 @@ from geo.zones import Lines, Zones, distance_m, inside, zones_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-SMALLEST_KM2 = 0.5          # smaller overlaps and gaps are slivers of two drawings of one boundary
+SMALLEST_KM2 = 0.5  # smaller overlaps and gaps are slivers of two drawings of one boundary
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,11 @@ class Gap:
 
 
 def jurisdictions_of(
-    sectors: Sectors, ids: Sequence[str], agencies: Sequence[str], names: Sequence[str], areas: Sequence[shapely.Geometry]
+    sectors: Sectors,
+    ids: Sequence[str],
+    agencies: Sequence[str],
+    names: Sequence[str],
+    areas: Sequence[shapely.Geometry],
 ) -> Jurisdictions:
     """Jurisdictions from WGS84 polygons."""
     return Jurisdictions(tuple(ids), tuple(agencies), zones_of(sectors, ids, names, [False] * len(ids), areas))
@@ -56,9 +60,9 @@ def areas_at(jurisdictions: Jurisdictions, sector: Rows, position: Array) -> tup
 
 def nearest(jurisdictions: Jurisdictions, sector: Rows, position: Array) -> tuple[Index, Array]:
     """(n,) nearest area of each point, and (n,) its distance in m: what stands in where a place is nobody's."""
-    away = np.stack([
-        distance_m(jurisdictions.areas, area, sector, position, far_m=1e7) for area in range(len(jurisdictions.ids))
-    ])
+    away = np.stack(
+        [distance_m(jurisdictions.areas, area, sector, position, far_m=1e7) for area in range(len(jurisdictions.ids))]
+    )
     chosen = np.argmin(away, axis=0)
     return chosen, np.maximum(away[chosen, np.arange(len(position))], 0.0)
 
@@ -81,11 +85,11 @@ def gaps(sectors: Sectors, jurisdictions: Jurisdictions, lines: Lines, width_m: 
     found: list[Gap] = []
     for k, plane in enumerate(jurisdictions.areas.planes):
         edges = lines.planes[k]
-        strips = []
+        strips: list[shapely.Geometry] = []
         for line in range(len(lines.ids)):
             ours = edges.line == line
             if ours.any():
-                path = shapely.linestrings(np.concatenate([edges.start[ours], edges.end[ours][-1:]]))
+                path = shapely.LineString(np.concatenate([edges.start[ours], edges.end[ours][-1:]]))
                 strips.append(shapely.buffer(path, width_m * int(lines.home[line]), single_sided=True))
         bare = shapely.difference(shapely.union_all(strips), shapely.union_all(plane))
         for part in shapely.get_parts(bare):

@@ -16,7 +16,7 @@ from model.columns import Columns, column
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-DENSE_DEG = 0.01            # about 1 km between the points of an edge: its sagitta is then centimetres
+DENSE_DEG = 0.01  # about 1 km between the points of an edge: its sagitta is then centimetres
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Zones:
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
-    privacy: NDArray[np.bool_]                      # (z,)
-    area_m2: Array                                  # (z,)
+    privacy: NDArray[np.bool_]  # (z,)
+    area_m2: Array  # (z,)
     planes: tuple[NDArray[np.object_], ...]
     trees: tuple[shapely.STRtree, ...]
 
@@ -37,8 +37,8 @@ class Lines:
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
-    home: NDArray[np.int8]                          # (l,) +1: ours is on the left as drawn, -1: on the right
-    error_m: Array                                  # (l,) stated error of the line
+    home: NDArray[np.int8]  # (l,) +1: ours is on the left as drawn, -1: on the right
+    error_m: Array  # (l,) stated error of the line
     planes: tuple["Edges", ...]
 
 
@@ -46,9 +46,9 @@ class Lines:
 class Edges:
     """The straight edges of all lines in one sector's plane, in order along each line."""
 
-    line: Index                                     # (e,)
-    start: Array                                    # (e, 2) m
-    end: Array                                      # (e, 2) m
+    line: Index  # (e,)
+    start: Array  # (e, 2) m
+    end: Array  # (e, 2) m
     tree: shapely.STRtree
 
 
@@ -56,15 +56,19 @@ class Edges:
 class Crossings(Columns):
     """Proper crossings of lines by segments."""
 
-    segment: NDArray[np.int64] = column(np.int64)           # (n,) which of the segments asked about
-    line: NDArray[np.int64] = column(np.int64)              # (n,)
-    direction: NDArray[np.int64] = column(np.int64)         # (n,) +1 inbound, to the home side; -1 outbound
-    fraction: NDArray[np.float64] = column(np.float64)      # (n,) where on the segment, 0 its start, 1 its end
-    point: NDArray[np.float64] = column(np.float64, 2)      # (n, 2) m
+    segment: NDArray[np.int64] = column(np.int64)  # (n,) which of the segments asked about
+    line: NDArray[np.int64] = column(np.int64)  # (n,)
+    direction: NDArray[np.int64] = column(np.int64)  # (n,) +1 inbound, to the home side; -1 outbound
+    fraction: NDArray[np.float64] = column(np.float64)  # (n,) where on the segment, 0 its start, 1 its end
+    point: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m
 
 
 def zones_of(
-    sectors: Sectors, ids: Sequence[str], names: Sequence[str], privacy: Sequence[bool], areas: Sequence[shapely.Geometry]
+    sectors: Sectors,
+    ids: Sequence[str],
+    names: Sequence[str],
+    privacy: Sequence[bool],
+    areas: Sequence[shapely.Geometry],
 ) -> Zones:
     """Zones from WGS84 polygons (x = longitude, y = latitude, degrees)."""
     planes = tuple(_in_plane(sectors, k, areas) for k in range(len(sectors)))
@@ -75,7 +79,11 @@ def zones_of(
 
 
 def lines_of(
-    sectors: Sectors, ids: Sequence[str], names: Sequence[str], home: Sequence[int], error_m: Sequence[float],
+    sectors: Sectors,
+    ids: Sequence[str],
+    names: Sequence[str],
+    home: Sequence[int],
+    error_m: Sequence[float],
     lines: Sequence[shapely.Geometry],
 ) -> Lines:
     """Lines from WGS84 line strings; `home` is +1 where ours is the left side as drawn."""
@@ -134,7 +142,9 @@ def crossings(lines: Lines, sector: Rows, start: Array, end: Array) -> Crossings
     A point on the line counts as on its left, so a segment through a vertex crosses once, one that ends on the line
     and goes back does not cross, and the parts of a cut segment cross as often as the whole.
     """
-    parts = [_crossings(lines, k, np.flatnonzero(sector == k), start, end) for k in np.unique(sector[sector >= 0]).tolist()]
+    parts = [
+        _crossings(lines, k, np.flatnonzero(sector == k), start, end) for k in np.unique(sector[sector >= 0]).tolist()
+    ]
     found = Crossings.joined(parts)
     return found.take(np.lexsort((found.fraction, found.line, found.segment)))
 
@@ -169,16 +179,22 @@ def _crossings(lines: Lines, k: int, rows: Index, start: Array, end: Array) -> C
 
 def _left_of(start: Array, end: Array, position: Array) -> Array:
     """(n,) distance to the nearest of the edges, positive to its left."""
-    lines = shapely.linestrings(np.stack([start, end], axis=1))
+    lines = _segments(start, end)
     point, edge = shapely.STRtree(lines).query_nearest(shapely.points(position), all_matches=True)
     away = shapely.distance(shapely.points(position[point]), lines[edge])
     direction = end[edge] - start[edge]
-    side = _cross(direction, position[point] - start[edge]) / np.hypot(direction[:, 0], direction[:, 1])
+    side: Array = _cross(direction, position[point] - start[edge]) / np.hypot(direction[:, 0], direction[:, 1])
     order = np.lexsort((edge, -np.abs(side), point))
-    first = order[np.r_[True, np.diff(point[order]) != 0]] if len(order) else order
+    ranked = point[order]
+    first = order[np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])] if len(order) else order
     out = np.empty(len(position))
     out[point[first]] = np.where(side[first] >= 0, away[first], -away[first])
     return out
+
+
+def _segments(start: Array, end: Array) -> NDArray[np.object_]:
+    """(n,) straight lines between points (n, 2)."""
+    return np.asarray(shapely.linestrings(np.stack([start, end], axis=1)), np.object_)
 
 
 def _cross(u: Array, v: Array) -> Array:
@@ -191,8 +207,10 @@ def _in_plane(sectors: Sectors, k: int, shapes: Sequence[shapely.Geometry]) -> N
     reach_deg = 2 * sectors.reach_m / 111_195.0
     stretch = 1 / max(np.cos(np.radians(sectors.lat[k])), 0.1)
     window = shapely.box(
-        sectors.lon[k] - reach_deg * stretch, sectors.lat[k] - reach_deg,
-        sectors.lon[k] + reach_deg * stretch, sectors.lat[k] + reach_deg,
+        sectors.lon[k] - reach_deg * stretch,
+        sectors.lat[k] - reach_deg,
+        sectors.lon[k] + reach_deg * stretch,
+        sectors.lat[k] + reach_deg,
     )
     for i, shape in enumerate(shapes):
         near = shape if window.contains(shape) else shapely.intersection(shape, window)
@@ -214,5 +232,5 @@ def _edges(shapes: NDArray[np.object_]) -> Edges:
             ends.append(points[1:])
             line.append(np.full(max(len(points) - 1, 0), number, np.int64))
     start, end = np.concatenate(starts), np.concatenate(ends)
-    tree = shapely.STRtree(shapely.linestrings(np.stack([start, end], axis=1)))
+    tree = shapely.STRtree(_segments(start, end))
     return Edges(np.concatenate(line), start, end, tree)

@@ -73,7 +73,7 @@ class EmbeddedStore:
             if wanted:
                 source += f" UNION ALL SELECT {columns} FROM read_parquet($files)"
             where, values = _where(query, schema)
-            sql = f"SELECT * FROM ({source}) WHERE {where} ORDER BY {_order(schema)} LIMIT {int(query.limit)}"  # noqa: S608 - names are ours
+            sql = f"SELECT * FROM ({source}) WHERE {where} ORDER BY {_order(schema)} LIMIT {int(query.limit)}"
             found = database.execute(sql, values | ({"files": wanted} if wanted else {})).to_arrow_table()
         except duckdb.Error as error:
             raise StoreFailed(f"The history in {folder} cannot be read: {error}.") from error
@@ -170,13 +170,13 @@ def _read_ahead(path: Path) -> pa.Table | None:
             try:
                 stream = pa.ipc.open_stream(file)
             except pa.ArrowInvalid:
-                return None             # its first bytes are still on their way
+                return None  # its first bytes are still on their way
             batches = []
             while True:
                 try:
                     batches.append(stream.read_next_batch())
                 except (StopIteration, pa.ArrowInvalid, OSError):
-                    break               # the end, or a batch that is torn or still being written
+                    break  # the end, or a batch that is torn or still being written
             return pa.Table.from_batches(batches, stream.schema)
     except FileNotFoundError:
         return None

@@ -17,6 +17,7 @@ from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
 
 LINES_MAX = 5_000
+ANONYMOUS = "-"
 TAGS = {"detections": ("sensor",), "tracks": (), "alerts": ("rule",)}
 _ESCAPED = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 
@@ -26,7 +27,7 @@ class InfluxStore:
 
     def __init__(self, url: str, database: str, token: str = "", org: str = "-", timeout_ms: int = 10_000) -> None:
         self._database, self._org = database, org
-        self._client = InfluxDBClient(url=url, token=token or "-", org=org, timeout=timeout_ms)
+        self._client = InfluxDBClient(url=url, token=token or ANONYMOUS, org=org, timeout=timeout_ms)
         self._writer = self._client.write_api(write_options=SYNCHRONOUS)
         self._lines: list[str] = []
 
@@ -61,18 +62,20 @@ class InfluxStore:
                 tests.append(f'"{column}" =~ /(^| ){_as_pattern(wanted)}( |$)/')
         fields = ", ".join(f'"{name}"' for name in schema.names if name != "time_ns")
         said = self._influxql(
-            f'SELECT {fields} FROM "{query.kind}" WHERE {" AND ".join(tests)} LIMIT {int(query.limit)}'  # noqa: S608 - InfluxQL has no parameters here; names are ours, values are numbers or escaped
+            f'SELECT {fields} FROM "{query.kind}" WHERE {" AND ".join(tests)} LIMIT {int(query.limit)}'
         )
         series = said["results"][0].get("series", [])
         rows = [dict(zip(s["columns"], values, strict=True)) for s in series for values in s["values"]]
-        columns = {name: [_typed(row["time" if name == "time_ns" else name], schema.field(name).type) for row in rows]
-                   for name in schema.names}
+        columns = {
+            name: [_typed(row["time" if name == "time_ns" else name], schema.field(name).type) for row in rows]
+            for name in schema.names
+        }
         table = pa.table(columns, schema=schema)
         return table.sort_by([(name, "ascending") for name in schema.names])
 
     def forget_before(self, time_ns: int) -> None:
         for kind in KINDS:
-            self._influxql(f'DELETE FROM "{kind}" WHERE time < {time_ns}', method="POST")  # noqa: S608
+            self._influxql(f'DELETE FROM "{kind}" WHERE time < {time_ns}', method="POST")
 
     def close(self) -> None:
         self.flush()
@@ -81,9 +84,15 @@ class InfluxStore:
     def _influxql(self, statement: str, method: str = "GET") -> Any:
         try:
             said = self._client.api_client.call_api(
-                "/query", method, query_params=[("db", self._database), ("q", statement), ("epoch", "ns")],
-                response_type="object", _return_http_data_only=True, auth_settings=[],
-                header_params={"Authorization": f"Token {self._client.token}"} if self._client.token != "-" else {},
+                "/query",
+                method,
+                query_params=[("db", self._database), ("q", statement), ("epoch", "ns")],
+                response_type="object",
+                _return_http_data_only=True,
+                auth_settings=[],
+                header_params={"Authorization": f"Token {self._client.token}"}
+                if self._client.token != ANONYMOUS
+                else {},
             )
         except (ApiException, HTTPError) as error:
             raise StoreFailed(f"InfluxDB did not answer: {_said(error)}.") from error

@@ -10,10 +10,10 @@ import pyarrow as pa
 class Query:
     """What an analyst asks for. Times are half-open: from_ns ≤ time < to_ns."""
 
-    kind: str                                               # detections | tracks | alerts
+    kind: str  # detections | tracks | alerts
     from_ns: int
     to_ns: int
-    box: tuple[float, float, float, float] | None = None    # south, west, north, east in degrees
+    box: tuple[float, float, float, float] | None = None  # south, west, north, east in degrees
     sensor: str | None = None
     track: str | None = None
     limit: int = 1_000_000

@@ -15,19 +15,54 @@ Array = NDArray[np.float64]
 INT, REAL, TEXT = pa.int64(), pa.float64(), pa.string()
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "detections": pa.schema([
-        ("time_ns", INT), ("received_ns", INT), ("sensor", TEXT), ("lat", REAL), ("lon", REAL), ("sigma_m", REAL),
-        ("class", TEXT), ("class_share", REAL), ("confidence", REAL), ("plate", TEXT),
-    ]),
-    "tracks": pa.schema([
-        ("time_ns", INT), ("track", TEXT), ("lat", REAL), ("lon", REAL), ("sigma_m", REAL), ("east_mps", REAL),
-        ("north_mps", REAL), ("existence", REAL), ("class", TEXT), ("class_share", REAL), ("sensors", TEXT), ("plate", TEXT),
-    ]),
-    "alerts": pa.schema([
-        ("time_ns", INT), ("told_ns", INT), ("alert", TEXT), ("revision", INT), ("phase", TEXT), ("rule", TEXT),
-        ("severity", TEXT), ("lat", REAL), ("lon", REAL), ("zone", TEXT), ("agencies", TEXT), ("sensors", TEXT),
-        ("track", TEXT), ("why", TEXT),
-    ]),
+    "detections": pa.schema(
+        [
+            ("time_ns", INT),
+            ("received_ns", INT),
+            ("sensor", TEXT),
+            ("lat", REAL),
+            ("lon", REAL),
+            ("sigma_m", REAL),
+            ("class", TEXT),
+            ("class_share", REAL),
+            ("confidence", REAL),
+            ("plate", TEXT),
+        ]
+    ),
+    "tracks": pa.schema(
+        [
+            ("time_ns", INT),
+            ("track", TEXT),
+            ("lat", REAL),
+            ("lon", REAL),
+            ("sigma_m", REAL),
+            ("east_mps", REAL),
+            ("north_mps", REAL),
+            ("existence", REAL),
+            ("class", TEXT),
+            ("class_share", REAL),
+            ("sensors", TEXT),
+            ("plate", TEXT),
+        ]
+    ),
+    "alerts": pa.schema(
+        [
+            ("time_ns", INT),
+            ("told_ns", INT),
+            ("alert", TEXT),
+            ("revision", INT),
+            ("phase", TEXT),
+            ("rule", TEXT),
+            ("severity", TEXT),
+            ("lat", REAL),
+            ("lon", REAL),
+            ("zone", TEXT),
+            ("agencies", TEXT),
+            ("sensors", TEXT),
+            ("track", TEXT),
+            ("why", TEXT),
+        ]
+    ),
 }
 KINDS = tuple(SCHEMAS)
 
@@ -35,10 +70,21 @@ KINDS = tuple(SCHEMAS)
 def detection_rows(detections: Detections, lat: Array, lon: Array, sensor_ids: Sequence[str]) -> pa.Table:
     """Rows of `detections`; `lat` and `lon` (n,) degrees are their places."""
     share, name = _classes(detections.class_likelihood)
-    return pa.table([
-        detections.observed_ns, detections.received_ns, np.array(sensor_ids, object)[detections.sensor], lat, lon,
-        _sigma(detections.covariance), name, share, detections.confidence, _tokens(detections.plate),
-    ], schema=SCHEMAS["detections"])
+    return pa.table(
+        [
+            detections.observed_ns,
+            detections.received_ns,
+            np.array(sensor_ids, object)[detections.sensor],
+            lat,
+            lon,
+            _sigma(detections.covariance),
+            name,
+            share,
+            detections.confidence,
+            _tokens(detections.plate),
+        ],
+        schema=SCHEMAS["detections"],
+    )
 
 
 def track_rows(time_ns: int, tracks: Tracks, lat: Array, lon: Array, sensor_ids: Sequence[str]) -> pa.Table:
@@ -48,22 +94,47 @@ def track_rows(time_ns: int, tracks: Tracks, lat: Array, lon: Array, sensor_ids:
     sensors = [
         " ".join(sensor_ids[s] for s in row if s >= 0) for row in np.take_along_axis(tracks.sensors, newest, axis=1)
     ]
-    return pa.table([
-        np.full(len(tracks), time_ns, np.int64), [name_of(i) for i in tracks.id], lat, lon,
-        _sigma(tracks.covariance[:, :2, :2]), tracks.mean[:, 2], tracks.mean[:, 3], tracks.existence, name, share, sensors,
-        _tokens(tracks.plate),
-    ], schema=SCHEMAS["tracks"])
+    return pa.table(
+        [
+            np.full(len(tracks), time_ns, np.int64),
+            [name_of(i) for i in tracks.id],
+            lat,
+            lon,
+            _sigma(tracks.covariance[:, :2, :2]),
+            tracks.mean[:, 2],
+            tracks.mean[:, 3],
+            tracks.existence,
+            name,
+            share,
+            sensors,
+            _tokens(tracks.plate),
+        ],
+        schema=SCHEMAS["tracks"],
+    )
 
 
 def alert_rows(alerts: Sequence[Alert]) -> pa.Table:
     """A row a revision."""
     i = [a.incident for a in alerts]
-    return pa.table([
-        [x.last_ns for x in i], [a.told_ns for a in alerts], [x.key for x in i], [x.revision for x in i],
-        [x.phase.value for x in i], [x.rule for x in i], [x.severity for x in i], [x.lat for x in i], [x.lon for x in i],
-        [x.zone for x in i], [" ".join(r.agency for r in x.routed) for x in i],
-        [" ".join(e.sensor for e in x.evidence) for x in i], [" ".join(x.subjects) for x in i], [a.why for a in alerts],
-    ], schema=SCHEMAS["alerts"])
+    return pa.table(
+        [
+            [x.last_ns for x in i],
+            [a.told_ns for a in alerts],
+            [x.key for x in i],
+            [x.revision for x in i],
+            [x.phase.value for x in i],
+            [x.rule for x in i],
+            [x.severity for x in i],
+            [x.lat for x in i],
+            [x.lon for x in i],
+            [x.zone for x in i],
+            [" ".join(r.agency for r in x.routed) for x in i],
+            [" ".join(e.sensor for e in x.evidence) for x in i],
+            [" ".join(x.subjects) for x in i],
+            [a.why for a in alerts],
+        ],
+        schema=SCHEMAS["alerts"],
+    )
 
 
 def _classes(shares: Array) -> tuple[Array, NDArray[np.object_]]:

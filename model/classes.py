@@ -11,13 +11,42 @@ CLASS_OF_LABEL = {
     **{name: name for name in CLASSES},
     **dict.fromkeys(("human", "people", "pedestrian", "face", "walker", "group"), "person"),
     **dict.fromkeys(
-        ("car", "truck", "bus", "motorcycle", "motorbike", "bicycle", "bike", "van", "train", "vehical",
-         "license_plate", "licenseplate", "atv"),
+        (
+            "car",
+            "truck",
+            "bus",
+            "motorcycle",
+            "motorbike",
+            "bicycle",
+            "bike",
+            "van",
+            "train",
+            "vehical",
+            "license_plate",
+            "licenseplate",
+            "atv",
+        ),
         "vehicle",
     ),
     **dict.fromkeys(
-        ("dog", "cat", "horse", "cow", "sheep", "bear", "deer", "bird", "fox", "goat", "rabbit", "raccoon",
-         "squirrel", "coyote", "javelina", "cattle"),
+        (
+            "dog",
+            "cat",
+            "horse",
+            "cow",
+            "sheep",
+            "bear",
+            "deer",
+            "bird",
+            "fox",
+            "goat",
+            "rabbit",
+            "raccoon",
+            "squirrel",
+            "coyote",
+            "javelina",
+            "cattle",
+        ),
         "animal",
     ),
     **dict.fromkeys(("boat", "ship"), "vessel"),
@@ -37,5 +66,7 @@ def likelihoods(shares: dict[str, float]) -> NDArray[np.float64]:
         row[class_index(label)] += share
     total = row.sum()
     if total > 1:
-        return row / total
-    return row + (1 - total) / len(CLASSES)
+        row /= total
+    else:
+        row += (1 - total) / len(CLASSES)
+    return row

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-
 def column(dtype: Any, *shape: int) -> Any:
     """A dataclass field that holds one array of n rows, each of `dtype` and `shape`."""
     return field(metadata={"dtype": np.dtype(dtype), "shape": shape})

@@ -13,32 +13,32 @@ from model.columns import Columns, column
 class Kind(IntEnum):
     """What a row measured."""
 
-    POSITION = 0        # a place with its covariance
-    BEARING = 1         # a direction only: the place lies mid-range, the covariance stretches along the ray
-    PRESENCE = 2        # something within reach of the sensor: the sensor's own place, a wide covariance
+    POSITION = 0  # a place with its covariance
+    BEARING = 1  # a direction only: the place lies mid-range, the covariance stretches along the ray
+    PRESENCE = 2  # something within reach of the sensor: the sensor's own place, a wide covariance
 
 
 @dataclass(frozen=True, eq=False)
 class Detections(Columns):
     """n detections. A vague sensor gets a wide covariance, not a missing column."""
 
-    observed_ns: NDArray[np.int64] = column(np.int64)               # (n,) ns, when it was seen
-    received_ns: NDArray[np.int64] = column(np.int64)               # (n,) ns, when the message arrived
-    sensor: NDArray[np.int32] = column(np.int32)                    # (n,) row of the catalogue
-    kind: NDArray[np.int8] = column(np.int8)                        # (n,) Kind
-    sector: NDArray[np.int16] = column(np.int16)                    # (n,) whose plane the position is in
-    position: NDArray[np.float64] = column(np.float64, 2)           # (n, 2) m, east and north in the sector plane
-    covariance: NDArray[np.float64] = column(np.float64, 2, 2)      # (n, 2, 2) m²
+    observed_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, when it was seen
+    received_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, when the message arrived
+    sensor: NDArray[np.int32] = column(np.int32)  # (n,) row of the catalogue
+    kind: NDArray[np.int8] = column(np.int8)  # (n,) Kind
+    sector: NDArray[np.int16] = column(np.int16)  # (n,) whose plane the position is in
+    position: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m, east and north in the sector plane
+    covariance: NDArray[np.float64] = column(np.float64, 2, 2)  # (n, 2, 2) m²
     class_likelihood: NDArray[np.float64] = column(np.float64, len(CLASSES))  # (n, classes), sums to 1
-    confidence: NDArray[np.float64] = column(np.float64)            # (n,) the source's own, 0–1
-    source: NDArray[np.uint64] = column(np.uint64)                  # (n,) the source's object id, hashed; 0 none
-    plate: NDArray[np.uint64] = column(np.uint64)                   # (n,) keyed token of a plate; 0 none
+    confidence: NDArray[np.float64] = column(np.float64)  # (n,) the source's own, 0–1
+    source: NDArray[np.uint64] = column(np.uint64)  # (n,) the source's object id, hashed; 0 none
+    plate: NDArray[np.uint64] = column(np.uint64)  # (n,) keyed token of a plate; 0 none
 
 
 @dataclass(frozen=True, eq=False)
 class Looks(Columns):
     """Frames in which a sensor looked, whether or not it saw anything: seeing nothing is evidence too."""
 
-    observed_ns: NDArray[np.int64] = column(np.int64)               # (n,) ns
-    received_ns: NDArray[np.int64] = column(np.int64)               # (n,) ns
-    sensor: NDArray[np.int32] = column(np.int32)                    # (n,) row of the catalogue
+    observed_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns
+    received_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns
+    sensor: NDArray[np.int32] = column(np.int32)  # (n,) row of the catalogue

@@ -10,10 +10,10 @@ from model.columns import Columns, column
 
 
 class Sign(IntEnum):
-    HEARD = 0           # any message at all
-    ONLINE = 1          # it says that it is up
-    OFFLINE = 2         # it, or its last will, says that it is down
-    BATTERY = 3         # value: share left, 0–1
+    HEARD = 0  # any message at all
+    ONLINE = 1  # it says that it is up
+    OFFLINE = 2  # it, or its last will, says that it is down
+    BATTERY = 3  # value: share left, 0–1
     TAMPERED = 4
 
 
@@ -21,19 +21,19 @@ class Sign(IntEnum):
 class Signs(Columns):
     """n signs of life."""
 
-    received_ns: NDArray[np.int64] = column(np.int64)       # (n,) ns
-    sensor: NDArray[np.int32] = column(np.int32)            # (n,) row of the catalogue
-    sign: NDArray[np.int8] = column(np.int8)                # (n,) Sign
-    value: NDArray[np.float64] = column(np.float64)         # (n,) unit by sign, else 0
+    received_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns
+    sensor: NDArray[np.int32] = column(np.int32)  # (n,) row of the catalogue
+    sign: NDArray[np.int8] = column(np.int8)  # (n,) Sign
+    value: NDArray[np.float64] = column(np.float64)  # (n,) unit by sign, else 0
 
 
 @dataclass(frozen=True, eq=False)
 class Health(Columns):
     """The last known condition of every sensor, one row each, in the catalogue's order."""
 
-    heard_ns: NDArray[np.int64] = column(np.int64)          # (n,) ns, last message received; 0 never
-    observed_ns: NDArray[np.int64] = column(np.int64)       # (n,) ns, newest observation; 0 never
-    offline: NDArray[np.bool_] = column(np.bool_)           # (n,) it said so itself
-    battery: NDArray[np.float64] = column(np.float64)       # (n,) 0–1; NaN unknown
-    messages: NDArray[np.int64] = column(np.int64)          # (n,) messages used
-    rejected: NDArray[np.int64] = column(np.int64)          # (n,) messages rejected, benign ones aside
+    heard_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, last message received; 0 never
+    observed_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, newest observation; 0 never
+    offline: NDArray[np.bool_] = column(np.bool_)  # (n,) it said so itself
+    battery: NDArray[np.float64] = column(np.float64)  # (n,) 0–1; NaN unknown
+    messages: NDArray[np.int64] = column(np.int64)  # (n,) messages used
+    rejected: NDArray[np.int64] = column(np.int64)  # (n,) messages rejected, benign ones aside

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Messages that the service writes into its own journal: they are in the recording, and no broker carries them.
-SERVICE_TOPIC = "$marchwarden/service"      # {"event": "connected" | "disconnected"}
-ACTION_TOPIC = "$marchwarden/action"        # what a person did: {"action": "ack", "alert": …, "by": …}
+SERVICE_TOPIC = "$marchwarden/service"  # {"event": "connected" | "disconnected"}
+ACTION_TOPIC = "$marchwarden/action"  # what a person did: {"action": "ack", "alert": …, "by": …}
 
 # What the journal keeps in place of a payload above the limit: this, and its length in digits.
 TOO_LARGE_MARK = b"\x00TOO_LARGE "
@@ -18,10 +18,10 @@ TOO_LARGE_MARK = b"\x00TOO_LARGE "
 class Messages:
     """n messages in order of arrival; `received_ns` never decreases."""
 
-    received_ns: NDArray[np.int64]      # (n,) ns
-    topics: tuple[str, ...]             # (n,)
-    payloads: tuple[bytes, ...]         # (n,)
-    retained: NDArray[np.bool_]         # (n,) a retained message is state, not a new detection
+    received_ns: NDArray[np.int64]  # (n,) ns
+    topics: tuple[str, ...]  # (n,)
+    payloads: tuple[bytes, ...]  # (n,)
+    retained: NDArray[np.bool_]  # (n,) a retained message is state, not a new detection
 
     def __len__(self) -> int:
         return len(self.topics)

@@ -35,7 +35,7 @@ def ns_from_iso(text: str) -> int:
 
 @lru_cache(maxsize=64)
 def _day_seconds(day: str) -> int:
-    return date.fromisoformat(day).toordinal() * 86_400 - 719_163 * 86_400      # 719163: the ordinal of 1970-01-01
+    return date.fromisoformat(day).toordinal() * 86_400 - 719_163 * 86_400  # 719163: the ordinal of 1970-01-01
 
 
 def iso_from_ns(time_ns: int) -> str:

@@ -8,31 +8,31 @@ from numpy.typing import NDArray
 from model.classes import CLASSES
 from model.columns import Columns, column
 
-SENSORS_KEPT = 8        # the last sensors that saw a track; older ones are in the history
+SENSORS_KEPT = 8  # the last sensors that saw a track; older ones are in the history
 
 
 @dataclass(frozen=True, eq=False)
 class Tracks(Columns):
     """n tracks, each at its own `updated_ns`; a scan holds them all at one instant."""
 
-    id: NDArray[np.uint64] = column(np.uint64)                      # (n,) made from the founding detection
-    sector: NDArray[np.int16] = column(np.int16)                    # (n,) whose plane the state is in
-    born_ns: NDArray[np.int64] = column(np.int64)                   # (n,) ns, first detection
-    seen_ns: NDArray[np.int64] = column(np.int64)                   # (n,) ns, last detection
-    updated_ns: NDArray[np.int64] = column(np.int64)                # (n,) ns, the instant of mean and covariance
-    mean: NDArray[np.float64] = column(np.float64, 4)               # (n, 4) m, m, m/s, m/s: east, north, and their rates
-    covariance: NDArray[np.float64] = column(np.float64, 4, 4)      # (n, 4, 4)
-    existence: NDArray[np.float64] = column(np.float64)             # (n,) probability that it is there
-    confirmed: NDArray[np.bool_] = column(np.bool_)                 # (n,) once true, true until deletion
-    class_probability: NDArray[np.float64] = column(np.float64, len(CLASSES))   # (n, classes), sums to 1
-    hits: NDArray[np.int32] = column(np.int32)                      # (n,) detections it has had
-    source: NDArray[np.uint64] = column(np.uint64)                  # (n,) last source object id, hashed; 0 none
-    source_ns: NDArray[np.int64] = column(np.int64)                 # (n,) ns, when that was
-    source_sensor: NDArray[np.int32] = column(np.int32)             # (n,) whose id it is
-    plate: NDArray[np.uint64] = column(np.uint64)                   # (n,) keyed token; 0 none
-    plate_ns: NDArray[np.int64] = column(np.int64)                  # (n,) ns, when it was read
-    plate_sensor: NDArray[np.int32] = column(np.int32)              # (n,) by whom
-    sensors: NDArray[np.int32] = column(np.int32, SENSORS_KEPT)     # (n, kept) rows of the catalogue, -1 none
+    id: NDArray[np.uint64] = column(np.uint64)  # (n,) made from the founding detection
+    sector: NDArray[np.int16] = column(np.int16)  # (n,) whose plane the state is in
+    born_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, first detection
+    seen_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, last detection
+    updated_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, the instant of mean and covariance
+    mean: NDArray[np.float64] = column(np.float64, 4)  # (n, 4) m, m, m/s, m/s: east, north, and their rates
+    covariance: NDArray[np.float64] = column(np.float64, 4, 4)  # (n, 4, 4)
+    existence: NDArray[np.float64] = column(np.float64)  # (n,) probability that it is there
+    confirmed: NDArray[np.bool_] = column(np.bool_)  # (n,) once true, true until deletion
+    class_probability: NDArray[np.float64] = column(np.float64, len(CLASSES))  # (n, classes), sums to 1
+    hits: NDArray[np.int32] = column(np.int32)  # (n,) detections it has had
+    source: NDArray[np.uint64] = column(np.uint64)  # (n,) last source object id, hashed; 0 none
+    source_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, when that was
+    source_sensor: NDArray[np.int32] = column(np.int32)  # (n,) whose id it is
+    plate: NDArray[np.uint64] = column(np.uint64)  # (n,) keyed token; 0 none
+    plate_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, when it was read
+    plate_sensor: NDArray[np.int32] = column(np.int32)  # (n,) by whom
+    sensors: NDArray[np.int32] = column(np.int32, SENSORS_KEPT)  # (n, kept) rows of the catalogue, -1 none
     sensors_ns: NDArray[np.int64] = column(np.int64, SENSORS_KEPT)  # (n, kept) ns, when each last saw it
 
 
@@ -41,11 +41,11 @@ class Scan:
     """All tracks at one instant of observed time. What was told of any instant after `after_ns` before is void."""
 
     time_ns: int
-    after_ns: int       # the scan before
+    after_ns: int  # the scan before
     tracks: Tracks
 
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"       # Crockford's base 32: none is misread for another
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: none is misread for another
 
 
 def name_of(key: int) -> str:

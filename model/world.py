@@ -12,12 +12,12 @@ from model.columns import Columns, column
 class SensorColumns(Columns):
     """The registered sensors as fusion and alerts need them, one row each, in the catalogue's order."""
 
-    sector: NDArray[np.int16] = column(np.int16)                # (n,)
-    position: NDArray[np.float64] = column(np.float64, 2)       # (n, 2) m in the sector plane
-    accuracy_m: NDArray[np.float64] = column(np.float64)        # (n,) standard deviation, 1 axis
-    range_m: NDArray[np.float64] = column(np.float64)           # (n,) reach
-    detection_probability: NDArray[np.float64] = column(np.float64)     # (n,) per look, of what is in reach
-    false_alarms_per_hour: NDArray[np.float64] = column(np.float64)     # (n,)
-    looks_per_s: NDArray[np.float64] = column(np.float64)       # (n,) frames a second while it sees something
-    latency_s: NDArray[np.float64] = column(np.float64)         # (n,) typical, from observed to received
-    silent_after_s: NDArray[np.float64] = column(np.float64)    # (n,) infinity: never called silent
+    sector: NDArray[np.int16] = column(np.int16)  # (n,)
+    position: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m in the sector plane
+    accuracy_m: NDArray[np.float64] = column(np.float64)  # (n,) standard deviation, 1 axis
+    range_m: NDArray[np.float64] = column(np.float64)  # (n,) reach
+    detection_probability: NDArray[np.float64] = column(np.float64)  # (n,) per look, of what is in reach
+    false_alarms_per_hour: NDArray[np.float64] = column(np.float64)  # (n,)
+    looks_per_s: NDArray[np.float64] = column(np.float64)  # (n,) frames a second while it sees something
+    latency_s: NDArray[np.float64] = column(np.float64)  # (n,) typical, from observed to received
+    silent_after_s: NDArray[np.float64] = column(np.float64)  # (n,) infinity: never called silent

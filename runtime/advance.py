@@ -42,9 +42,9 @@ class World:
 class State:
     """All that does change. A value: snapshots, replays and crash recovery rest on that."""
 
-    now_ns: int             # received time up to which everything has been taken in
-    heard_ns: int           # when the last message of any kind arrived
-    listening: bool         # connected to the broker, so that hearing nothing means something
+    now_ns: int  # received time up to which everything has been taken in
+    heard_ns: int  # when the last message of any kind arrived
+    listening: bool  # connected to the broker, so that hearing nothing means something
     seen: Seen
     health: Health
     fusion: FusionState
@@ -56,12 +56,12 @@ class Outcome:
     """What a step has to say to the world outside."""
 
     now_ns: int
-    detections: Detections              # all that were placed, also those too late for tracking
-    scans: tuple[Scan, ...]             # closed or run again
+    detections: Detections  # all that were placed, also those too late for tracking
+    scans: tuple[Scan, ...]  # closed or run again
     alerts: tuple[Alert, ...]
     deliveries: tuple[Delivery, ...]
     rejections: tuple[Rejection, ...]
-    plates: tuple[PlateText, ...]       # to be sealed at once
+    plates: tuple[PlateText, ...]  # to be sealed at once
 
 
 def beginning(world: World, now_ns: int) -> State:
@@ -76,10 +76,17 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
     detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
     health = advance_health(world.catalogue, state.health, heard, unplaced)
     fusion, fused = fuse(
-        world.fusion, world.catalogue.columns, world.sectors, state.fusion, detections, heard.looks,
+        world.fusion,
+        world.catalogue.columns,
+        world.sectors,
+        state.fusion,
+        detections,
+        heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),
     )
-    alerts, told = judged(world.ground, state.alerts, detections, fused.scans, health, inbox.actions, state.now_ns, now_ns)
+    alerts, told = judged(
+        world.ground, state.alerts, detections, fused.scans, health, inbox.actions, state.now_ns, now_ns
+    )
     outcome = Outcome(
         now_ns=now_ns,
         detections=detections,

@@ -37,7 +37,7 @@ class NoBroker(Exception):
 class Broker:
     """A running broker."""
 
-    kind: str           # mosquitto | embedded
+    kind: str  # mosquitto | embedded
     port: int
     folder: Path
     process: subprocess.Popen[bytes] | None = field(default=None)
@@ -45,8 +45,11 @@ class Broker:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        self.process = subprocess.Popen(  # noqa: S603 - a program we looked up, with our own arguments
-            self._command(), stdout=subprocess.DEVNULL, stderr=(self.folder / "broker.log").open("ab"), start_new_session=True
+        self.process = subprocess.Popen(
+            self._command(),
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "broker.log").open("ab"),
+            start_new_session=True,
         )
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:

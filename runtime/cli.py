@@ -27,8 +27,10 @@ from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
-from runtime.configuration import Configuration, load
+from runtime.configuration import load
 from runtime.demo import demonstrate
+from runtime.editor_schema import write_schemas
+from runtime.entries import Configuration
 from runtime.mistakes import Mistakes, render
 from runtime.replay import Tally
 from runtime.replay import replay as replayed
@@ -43,11 +45,15 @@ from runtime.world import warnings_of, world_of
 from sensors.journal import Position, read
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Border sensor fusion and alerting.\n\nExample: marchwarden demo --seconds 30",
 )
 alerts_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None,
+    no_args_is_help=True,
+    rich_markup_mode=None,
     help="Alerts: list, watch, show, acknowledge, resolve.\n\nExample: marchwarden alerts watch configs",
 )
 audit_app = typer.Typer(
@@ -97,7 +103,7 @@ def check(site: Site, as_json: Json = False) -> None:
         people.print(render(mistakes.found), markup=False)
         people.print(f"\n{len(mistakes.found)} {'mistake' if len(mistakes.found) == 1 else 'mistakes'}.", markup=False)
         raise typer.Exit(2) from None
-    warnings = warnings_of(c, world_of(c, exercise_key(c)))
+    warnings = warnings_of(world_of(c, exercise_key(c)))
     if as_json:
         print(json.dumps({"mistakes": [], "warnings": warnings}))
         return
@@ -112,8 +118,6 @@ def check(site: Site, as_json: Json = False) -> None:
 @app.command(epilog="Example: marchwarden schema configs/schema")
 def schema(folder: Annotated[Path, typer.Argument(help="Where to write the files")]) -> None:
     """Write the JSON Schemas of the configuration files, for editors."""
-    from runtime.editor_schema import write_schemas
-
     for path in write_schemas(folder):
         people.print(str(path), markup=False)
 
@@ -132,7 +136,9 @@ def run(site: Site) -> None:
 @app.command(epilog="Example: marchwarden demo --seconds 30")
 def demo(
     seconds: Annotated[float | None, typer.Option(help="End after this long; otherwise Ctrl-C does")] = None,
-    embedded: Annotated[bool, typer.Option("--embedded", help="Use the embedded broker even where Mosquitto is")] = False,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Use the embedded broker even where Mosquitto is")
+    ] = False,
 ) -> None:
     """A whole site on embedded parts: broker, exercise, pipeline, history."""
     raise typer.Exit(demonstrate(seconds, embedded, people))
@@ -141,7 +147,9 @@ def demo(
 @app.command(epilog="Example: marchwarden simulate configs demo --out messages.ndjson --truth truth.ndjson")
 def simulate(
     site: Site,
-    exercise: Annotated[str, typer.Argument(help="An exercise's name in SITE/exercises, or its file", show_default=False)],
+    exercise: Annotated[
+        str, typer.Argument(help="An exercise's name in SITE/exercises, or its file", show_default=False)
+    ],
     out: Annotated[Path | None, typer.Option(help="Write the messages here")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write where the targets really were")] = None,
     mqtt: Annotated[str | None, typer.Option(help="Publish to this broker in real time: mqtt://host:1883")] = None,
@@ -183,7 +191,9 @@ def replay(
     tracks: Annotated[Path | None, typer.Option(help="Write the tracks here")] = None,
     alerts: Annotated[Path | None, typer.Option(help="Write the alerts here")] = None,
     deliveries: Annotated[Path | None, typer.Option(help="Write the deliveries here")] = None,
-    chunk: Annotated[int, typer.Option(help="Messages read at a time; changes nothing in what comes out", min=1)] = recording.BATCH,
+    chunk: Annotated[
+        int, typer.Option(help="Messages read at a time; changes nothing in what comes out", min=1)
+    ] = recording.BATCH,
     as_json: Json = False,
 ) -> None:
     """Put a recording through the pipeline, offline. The same recording gives the same bytes every time."""
@@ -215,7 +225,9 @@ def score(
 
 
 @app.command(epilog="Example: marchwarden record configs --out messages.ndjson --reason 'after-action review'")
-def record(site: Site, out: Annotated[Path, typer.Option(help="Write the messages here")], reason: Reason, by: By = "") -> None:
+def record(
+    site: Site, out: Annotated[Path, typer.Option(help="Write the messages here")], reason: Reason, by: By = ""
+) -> None:
     """Write what the running service has received, as far as it is kept, as a recording. Goes into the audit log."""
     c = load(site)
     places = Places(c.state)
@@ -234,21 +246,32 @@ def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False
     console = Console()
     for name, value in (said.get("service") or {"service": "has not run yet"}).items():
         console.print(f"{name:>16}  {value}", highlight=False)
-    console.print(f"{'deliveries':>16}  " + ", ".join(f"{v} {k}" for k, v in said["deliveries"].items()), highlight=False)
-    rejected = Table("rejected", "count", "feed or topic", "sensor", "last", "why", title="Messages and detections not used")
+    console.print(
+        f"{'deliveries':>16}  " + ", ".join(f"{v} {k}" for k, v in said["deliveries"].items()), highlight=False
+    )
+    rejected = Table(
+        "rejected", "count", "feed or topic", "sensor", "last", "why", title="Messages and detections not used"
+    )
     for r in said["rejections"]:
-        rejected.add_row(r["reason"], f"{r['count']:,}", r["topic"], r["sensor"], iso_from_ns(r["last_ns"])[:19], r["detail"])
+        rejected.add_row(
+            r["reason"], f"{r['count']:,}", r["topic"], r["sensor"], iso_from_ns(r["last_ns"])[:19], r["detail"]
+        )
     console.print(rejected)
     sensors = Table("sensor", "last heard", "messages", "rejected", "battery", title="Sensors")
     for s in said.get("sensors", []):
         sensors.add_row(
-            s["sensor"] + (" (offline)" if s["offline"] else ""), (s["heard"] or "never")[:19], f"{s['messages']:,}",
-            f"{s['rejected']:,}", "" if s["battery"] is None else f"{s['battery']:.0%}",
+            s["sensor"] + (" (offline)" if s["offline"] else ""),
+            (s["heard"] or "never")[:19],
+            f"{s['messages']:,}",
+            f"{s['rejected']:,}",
+            "" if s["battery"] is None else f"{s['battery']:.0%}",
         )
     console.print(sensors)
 
 
-@app.command(epilog="Example: marchwarden history configs tracks --from 2026-11-20T04:00:00Z --box 31.33,-110.63,31.37,-110.57 --csv")
+@app.command(
+    epilog="Example: marchwarden history configs tracks --from 2026-11-20T04:00:00Z --box 31.33,-110.63,31.37,-110.57 --csv"
+)
 def history(
     site: Site,
     kind: Annotated[str, typer.Argument(help="detections, tracks or alerts")] = "alerts",
@@ -279,7 +302,7 @@ def history(
     _audit(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
     rows = history_of(c).query(query)
     if as_json or csv:
-        for line in (as_json_lines(rows) if as_json else as_csv(rows)):
+        for line in as_json_lines(rows) if as_json else as_csv(rows):
             print(line)
         return
     table = Table(*(name.removesuffix("_ns") for name in rows.schema.names))
@@ -310,14 +333,14 @@ def alerts_watch(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json =
     """Show alerts as they come, and what becomes of them, until Ctrl-C."""
     c = load(site)
     outbox, console = _outbox(c), Console(highlight=False, soft_wrap=True)
-    number = 0
     for incident in reversed(outbox.incidents(open_only=True)):
         _show(console, incident, c, as_json)
     number = outbox.newest_number()
     people.print("Watching. Ctrl-C ends it.", markup=False)
     try:
         while True:
-            for number, record in outbox.revisions_after(number):  # noqa: B020 - the newest number is where to go on
+            for newest, record in outbox.revisions_after(number):
+                number = newest
                 _show(console, record, c, as_json)
             time.sleep(0.25)
     except KeyboardInterrupt:
@@ -327,7 +350,10 @@ def alerts_watch(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json =
 @alerts_app.command("show", epilog="Example: marchwarden alerts show A0K3")
 def alerts_show(
     key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
-    site: SiteHere = HERE, as_json: Json = False, by: By = "", reason: Reason = "",
+    site: SiteHere = HERE,
+    as_json: Json = False,
+    by: By = "",
+    reason: Reason = "",
 ) -> None:
     """Why an alert was raised, told again, and sent where it was sent."""
     c = load(site)
@@ -338,13 +364,17 @@ def alerts_show(
     if as_json:
         print(json.dumps({"revisions": revisions, "deliveries": deliveries}, ensure_ascii=False))
     else:
-        Console(highlight=False, soft_wrap=True).print(explained(revisions, deliveries, c.site.site.time_zone), markup=False)
+        Console(highlight=False, soft_wrap=True).print(
+            explained(revisions, deliveries, c.site.site.time_zone), markup=False
+        )
 
 
 @alerts_app.command("ack", epilog="Example: marchwarden alerts ack A0K3 --by desk-2")
 def alerts_ack(
     key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
-    site: SiteHere = HERE, by: By = "", note: Annotated[str, typer.Option(help="A word on it")] = "",
+    site: SiteHere = HERE,
+    by: By = "",
+    note: Annotated[str, typer.Option(help="A word on it")] = "",
 ) -> None:
     """Acknowledge an alert: somebody has it."""
     _act(load(site), "ack", key, by, note)
@@ -353,8 +383,11 @@ def alerts_ack(
 @alerts_app.command("resolve", epilog="Example: marchwarden alerts resolve A0K3 --as nuisance-animal")
 def alerts_resolve(
     key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
-    disposition: Annotated[str, typer.Option("--as", help="What it was: genuine, nuisance-animal, own-unit, weather, sensor-fault")],
-    site: SiteHere = HERE, by: By = "",
+    disposition: Annotated[
+        str, typer.Option("--as", help="What it was: genuine, nuisance-animal, own-unit, weather, sensor-fault")
+    ],
+    site: SiteHere = HERE,
+    by: By = "",
 ) -> None:
     """Close an alert with what it turned out to be."""
     _act(load(site), "resolve", key, by, disposition)
@@ -384,7 +417,9 @@ def _act(c: Configuration, action: str, key: str, by: str, note: str) -> None:
             people.print(f"{whole}: {'acknowledged' if action == 'ack' else 'resolved'} by {who}.", markup=False)
             return
         time.sleep(0.05)
-    people.print(f"{whole}: noted. The service is not running, or busy; it takes effect as soon as it can.", markup=False)
+    people.print(
+        f"{whole}: noted. The service is not running, or busy; it takes effect as soon as it can.", markup=False
+    )
 
 
 def _audit(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
@@ -411,7 +446,8 @@ def _summary(tally: Tally, as_json: bool) -> None:
         return
     people.print(
         f"{tally.messages:,} messages, {tally.detections:,} detections, {tally.raised:,} alerts raised "
-        f"({tally.alerts:,} revisions), {tally.deliveries:,} deliveries.", markup=False,
+        f"({tally.alerts:,} revisions), {tally.deliveries:,} deliveries.",
+        markup=False,
     )
     for reason, count in sorted(tally.set_aside.items()):
         people.print(f"  set aside: {reason} {count:,}", markup=False)

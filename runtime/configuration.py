@@ -7,15 +7,16 @@ geography) is in `crosscheck.py`.
 import csv
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import shapely
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from runtime.crosscheck import crosscheck
+from runtime.entries import Configuration, Drawn, Reading, Written
 from runtime.mistakes import Mistake, Mistakes, from_schema
 from runtime.schema import (
     AgenciesFile,
@@ -40,60 +41,8 @@ SHAPES: dict[type[BaseModel], tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Drawn(Generic[P]):
-    """One feature of a GeoJSON file: its properties and its WGS84 geometry (x = longitude)."""
-
-    properties: P
-    geometry: shapely.Geometry
-    file: str
-    entry: str
-
-
-@dataclass(frozen=True)
-class Written(Generic[P]):
-    """One entry and where it is written."""
-
-    value: P
-    file: str
-    entry: str
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """A whole site folder, each entry valid by itself and with the others."""
-
-    folder: Path
-    site: SiteFile
-    sensors: tuple[Written[SensorEntry], ...]
-    rules: tuple[Written[Any], ...]
-    agencies: tuple[Written[Agency], ...]
-    agreements: tuple[Written[Agreement], ...]
-    zones: tuple[Drawn[ZoneProperties], ...]
-    lines: tuple[Drawn[LineProperties], ...]
-    jurisdictions: tuple[Drawn[JurisdictionProperties], ...]
-
-    @property
-    def state(self) -> Path:
-        """Where everything that the service writes lies."""
-        return self.folder / self.site.files.state
-
-
-@dataclass
-class Reading:
-    """A folder being read: what has been found wrong so far."""
-
-    folder: Path
-    mistakes: list[Mistake] = field(default_factory=list)
-
-    def wrong(self, file: str, entry: str, field: str, wrong: str, mend: str = "") -> None:
-        self.mistakes.append(Mistake(file, entry, field, wrong, mend))
-
-
 def load(folder: Path) -> Configuration:
     """The configuration of a site folder. Raises Mistakes, with all of them, when there is any."""
-    from runtime.crosscheck import crosscheck
-
     reading = Reading(folder)
     if not (folder / "site.toml").is_file():
         there = sorted(str(p.parent) for p in folder.glob("*/site.toml")) if folder.is_dir() else []
@@ -140,7 +89,9 @@ def _toml(reading: Reading, name: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reading.wrong(name, "", "", f"is not TOML: {error}.", "Mend this first: nothing else in the file could be read.")
+        reading.wrong(
+            name, "", "", f"is not TOML: {error}.", "Mend this first: nothing else in the file could be read."
+        )
         return None
 
 
@@ -166,9 +117,7 @@ def _entries(reading: Reading, file: str, key: str, kind: Any, whole: type[BaseM
     for other in sorted(data.keys() - whole.model_fields.keys()):
         known = list(whole.model_fields)
         close = get_close_matches(other, known, n=1)
-        reading.wrong(
-            file, "", other, "is no section here.", f"Did you mean [[{close[0] if close else known[0]}]]?"
-        )
+        reading.wrong(file, "", other, "is no section here.", f"Did you mean [[{close[0] if close else known[0]}]]?")
     entries = data.get(key, [])
     if not isinstance(entries, list):
         reading.wrong(file, "", key, "is one table.", f"Write [[{key}]] with two brackets: there may be several.")
@@ -188,19 +137,18 @@ def _entries(reading: Reading, file: str, key: str, kind: Any, whole: type[BaseM
 
 def _fields(kind: Any, where: tuple[int | str, ...]) -> list[str]:
     """The field names that are allowed beside the last step of `where`."""
-    models = [kind] if isinstance(kind, type) else [m for m in get_args(get_args(kind)[0]) if isinstance(m, type)]
+    models = _models_in(kind)
     for step in where[:-1]:
-        inner: list[Any] = []
-        for model in models:
-            if isinstance(step, str) and isinstance(model, type) and issubclass(model, BaseModel) and step in model.model_fields:
-                inner += _models_in(model.model_fields[step].annotation)
-            elif isinstance(step, str) and model.model_fields.get("kind") and step in str(model.model_fields["kind"].annotation):
-                inner.append(model)
-        models = inner or models
+        inner = [
+            m for model in models if step in model.model_fields for m in _models_in(model.model_fields[step].annotation)
+        ]
+        chosen = [m for m in models if "kind" in m.model_fields and step in get_args(m.model_fields["kind"].annotation)]
+        models = inner or chosen or models
     return sorted({name for model in models for name in model.model_fields})
 
 
-def _models_in(annotation: Any) -> list[Any]:
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Every model that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in get_args(annotation) for model in _models_in(inner)]
@@ -229,7 +177,9 @@ def _csv(reading: Reading, file: str) -> Iterator[Written[SensorEntry]]:
         for column in rows.fieldnames or []:
             if column not in known and not column.startswith("labels."):
                 close = get_close_matches(column, known, n=1)
-                reading.wrong(file, "header", column, "is no column here.", f"Did you mean {close[0]!r}?" if close else "")
+                reading.wrong(
+                    file, "header", column, "is no column here.", f"Did you mean {close[0]!r}?" if close else ""
+                )
         adapter = TypeAdapter(SensorEntry)
         for number, row in enumerate(rows, 2):
             entry = f"sensor {row.get('id')!r} (line {number})"
@@ -270,7 +220,9 @@ def _features(reading: Reading, file: str, kind: type[P]) -> Iterator[Drawn[P]]:
     try:
         collection = msgspec.json.decode(text, type=_Collection)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reading.wrong(file, "", "", f"is no GeoJSON FeatureCollection: {error}.", "Export it again from the GIS as GeoJSON.")
+        reading.wrong(
+            file, "", "", f"is no GeoJSON FeatureCollection: {error}.", "Export it again from the GIS as GeoJSON."
+        )
         return
     for number, feature in enumerate(collection.features, 1):
         properties = feature.properties or {}
@@ -287,7 +239,9 @@ def _geometry(
     try:
         shape = shapely.from_geojson(bytes(feature.geometry).decode())
     except shapely.errors.GEOSException as error:
-        reading.wrong(file, entry, "geometry", f"cannot be read: {error}.", "Rings need four points, the last the first.")
+        reading.wrong(
+            file, entry, "geometry", f"cannot be read: {error}.", "Rings need four points, the last the first."
+        )
         return None
     if shape is None or shape.geom_type not in wanted or shape.is_empty:
         said = "empty" if shape is None or shape.is_empty else f"a {shape.geom_type}"
@@ -297,14 +251,21 @@ def _geometry(
     if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
         swapped = -90 <= west <= east <= 90 and -180 <= south <= north <= 180
         reading.wrong(
-            file, entry, "geometry", f"reaches from {west:g}, {south:g} to {east:g}, {north:g}, which is not on earth.",
-            "GeoJSON writes longitude first: latitude and longitude look exchanged." if swapped
+            file,
+            entry,
+            "geometry",
+            f"reaches from {west:g}, {south:g} to {east:g}, {north:g}, which is not on earth.",
+            "GeoJSON writes longitude first: latitude and longitude look exchanged."
+            if swapped
             else "Export it in WGS84 (EPSG:4326).",
         )
         return None
     if not shape.is_valid:
         reading.wrong(
-            file, entry, "geometry", f"is not a valid area: {shapely.is_valid_reason(shape)} (longitude latitude).",
+            file,
+            entry,
+            "geometry",
+            f"is not a valid area: {shapely.is_valid_reason(shape)} (longitude latitude).",
             "Move the points so that the boundary does not cross itself.",
         )
         return None

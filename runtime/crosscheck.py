@@ -2,40 +2,46 @@
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from geo.frames import EARTH_M_PER_DEGREE
+from runtime.entries import Configuration, Drawn, Reading, Written
 from runtime.mistakes import nearest
 from runtime.schema import SensorEntry
 from sensors.plates import normalised
-
-if TYPE_CHECKING:
-    from runtime.configuration import Configuration, Reading, Written
 
 NATIVE = "native"
 FAR_KM = 100.0
 
 
-def crosscheck(reading: "Reading", c: "Configuration") -> None:
+def crosscheck(reading: Reading, c: Configuration) -> None:
     """Note every mistake that no entry shows by itself."""
     _feeds(reading, c)
     for what, entries in (
-        ("sensor", c.sensors), ("rule", c.rules), ("agency", c.agencies), ("agreement", c.agreements),
+        ("sensor", c.sensors),
+        ("rule", c.rules),
+        ("agency", c.agencies),
+        ("agreement", c.agreements),
     ):
         _doubles(reading, f"{what} id", ((w.file, w.entry, "id", w.value.id) for w in entries))
-    drawn = [*c.zones, *c.lines]
+    drawn: list[Drawn[Any]] = [*c.zones, *c.lines]
     _doubles(reading, "id", ((d.file, d.entry, "id", d.properties.id) for d in drawn))
     _doubles(reading, "jurisdiction id", ((d.file, d.entry, "id", d.properties.id) for d in c.jurisdictions))
-    _doubles(reading, "channel id", (
-        (w.file, w.entry, "channel.id", channel.id) for w in c.agencies for channel in w.value.channel
-    ))
-    _doubles(reading, "source on its feed", (
-        (w.file, w.entry, "source", f"{w.value.feed}: {source_of(w.value)}") for w in c.sensors
-    ))
+    _doubles(
+        reading,
+        "channel id",
+        ((w.file, w.entry, "channel.id", channel.id) for w in c.agencies for channel in w.value.channel),
+    )
+    _doubles(
+        reading,
+        "source on its feed",
+        ((w.file, w.entry, "source", f"{w.value.feed}: {source_of(w.value)}") for w in c.sensors),
+    )
     for sensor in c.sensors:
         _sensor(reading, c, sensor)
     _near_the_border(reading, c)
@@ -50,22 +56,27 @@ def source_of(sensor: SensorEntry) -> str:
     return source.lower() if re.fullmatch(r"[0-9A-Fa-f]{16}", source) else source
 
 
-def _feeds(reading: "Reading", c: "Configuration") -> None:
+def _feeds(reading: Reading, c: Configuration) -> None:
     feeds = [(f.id, f.topic) for f in c.site.feed] + [(NATIVE, f"marchwarden/{c.site.site.name}")]
     _doubles(reading, "feed id", (("site.toml", f"feed {id!r}", "id", id) for id, _ in feeds))
     for id, topic in feeds:
         entry = f"feed {id!r}"
         if topic.strip("/") != topic or any(mark in topic for mark in "+#"):
-            reading.wrong("site.toml", entry, "topic", f"{topic!r} is no plain prefix.", "Leave out wildcards and outer slashes.")
+            reading.wrong(
+                "site.toml", entry, "topic", f"{topic!r} is no plain prefix.", "Leave out wildcards and outer slashes."
+            )
         for other, wider in feeds:
             if other != id and (topic == wider or topic.startswith(wider + "/")):
                 reading.wrong(
-                    "site.toml", entry, "topic", f"{topic!r} lies under feed {other!r} ({wider!r}): messages would be read twice.",
+                    "site.toml",
+                    entry,
+                    "topic",
+                    f"{topic!r} lies under feed {other!r} ({wider!r}): messages would be read twice.",
                     "Give each feed a prefix of its own.",
                 )
 
 
-def _doubles(reading: "Reading", what: str, entries: Iterable[tuple[str, str, str, str]]) -> None:
+def _doubles(reading: Reading, what: str, entries: Iterable[tuple[str, str, str, str]]) -> None:
     first: dict[str, tuple[str, str]] = {}
     for file, entry, field, value in entries:
         if value in first:
@@ -74,9 +85,7 @@ def _doubles(reading: "Reading", what: str, entries: Iterable[tuple[str, str, st
         first.setdefault(value, (file, entry))
 
 
-def _refers(
-    reading: "Reading", at: "Written[Any]", field: str, said: str, known: Iterable[str], what: str
-) -> bool:
+def _refers(reading: Reading, at: Written[Any], field: str, said: str, known: Iterable[str], what: str) -> bool:
     known = list(known)
     if said in known:
         return True
@@ -84,7 +93,7 @@ def _refers(
     return False
 
 
-def _sensor(reading: "Reading", c: "Configuration", at: "Written[SensorEntry]") -> None:
+def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> None:
     sensor = at.value
     formats = {f.id: f.format for f in c.site.feed} | {NATIVE: "native"}
     if not _refers(reading, at, "feed", sensor.feed, formats, "feed"):
@@ -97,29 +106,41 @@ def _sensor(reading: "Reading", c: "Configuration", at: "Written[SensorEntry]") 
         case "chirpstack":
             if not re.fullmatch(r"[0-9A-Fa-f]{16}", sensor.source):
                 reading.wrong(
-                    at.file, at.entry, "source", f"{sensor.source!r} is no device EUI.",
+                    at.file,
+                    at.entry,
+                    "source",
+                    f"{sensor.source!r} is no device EUI.",
                     "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them.",
                 )
             if not sensor.profile:
                 reading.wrong(
-                    at.file, at.entry, "profile", "is missing: nothing would say what the device's values mean.",
+                    at.file,
+                    at.entry,
+                    "profile",
+                    "is missing: nothing would say what the device's values mean.",
                     nearest("", [p.id for p in c.site.profile]),
                 )
         case "frigate":
             if sensor.camera is None:
                 reading.wrong(
-                    at.file, at.entry, "camera", "is missing: without pose and lens a box has no place on the ground.",
+                    at.file,
+                    at.entry,
+                    "camera",
+                    "is missing: without pose and lens a box has no place on the ground.",
                     "Add [sensor.camera] with height_m, azimuth_deg, tilt_deg, width_px, height_px and hfov_deg.",
                 )
         case "native":
             if sensor.source and sensor.source != sensor.id:
                 reading.wrong(
-                    at.file, at.entry, "source", f"{sensor.source!r} differs from the id.",
+                    at.file,
+                    at.entry,
+                    "source",
+                    f"{sensor.source!r} differs from the id.",
                     f"Leave it out: the native topic ends in the id, …/detections/{sensor.id}.",
                 )
 
 
-def _near_the_border(reading: "Reading", c: "Configuration") -> None:
+def _near_the_border(reading: Reading, c: Configuration) -> None:
     if not c.lines or not c.sensors:
         return
     border = shapely.union_all([d.geometry for d in c.lines])
@@ -127,20 +148,30 @@ def _near_the_border(reading: "Reading", c: "Configuration") -> None:
     flat = shapely.transform(border, lambda xy: xy * [stretch, 1.0])
     lat = np.array([w.value.lat for w in c.sensors])
     lon = np.array([w.value.lon for w in c.sensors])
-    km = shapely.distance(flat, shapely.points(lon * stretch, lat)) * EARTH_M_PER_DEGREE / 1000
-    swapped_km = shapely.distance(flat, shapely.points(lat * stretch, lon)) * EARTH_M_PER_DEGREE / 1000
+    km = _away_km(flat, lon * stretch, lat)
+    swapped_km = _away_km(flat, lat * stretch, lon)
     for i in np.flatnonzero(km > FAR_KM).tolist():
         at = c.sensors[i]
         mend = (
-            "Latitude and longitude look exchanged." if swapped_km[i] <= FAR_KM
+            "Latitude and longitude look exchanged."
+            if swapped_km[i] <= FAR_KM
             else "Check the sign of the longitude: west is negative."
         )
         reading.wrong(
-            at.file, at.entry, "lat, lon", f"{at.value.lat:g}, {at.value.lon:g} lies {km[i]:,.0f} km from the border line.", mend
+            at.file,
+            at.entry,
+            "lat, lon",
+            f"{at.value.lat:g}, {at.value.lon:g} lies {km[i]:,.0f} km from the border line.",
+            mend,
         )
 
 
-def _rule(reading: "Reading", c: "Configuration", at: "Written[Any]") -> None:
+def _away_km(line: shapely.Geometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) roughly how far points lie from a line, both in degrees of latitude."""
+    return np.asarray(shapely.distance(line, shapely.points(x, y)) * EARTH_M_PER_DEGREE / 1000)
+
+
+def _rule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
     rule = at.value
     match rule.kind:
         case "crossing":
@@ -151,42 +182,60 @@ def _rule(reading: "Reading", c: "Configuration", at: "Written[Any]") -> None:
                     drawn = next(d for d in c.zones if d.properties.id == zone)
                     if drawn.properties.privacy:
                         reading.wrong(
-                            at.file, at.entry, "zones", f"{zone!r} is a privacy zone: nothing in it is ever seen.",
+                            at.file,
+                            at.entry,
+                            "zones",
+                            f"{zone!r} is a privacy zone: nothing in it is ever seen.",
                             "Choose another zone.",
                         )
         case "watched_plate":
             for plate in rule.plates:
                 if not normalised(plate):
-                    reading.wrong(at.file, at.entry, "plates", f"{plate!r} has no letter or digit.", "Write it as it is read.")
+                    reading.wrong(
+                        at.file, at.entry, "plates", f"{plate!r} has no letter or digit.", "Write it as it is read."
+                    )
         case "silent_sensor":
             for id in rule.sensors:
                 if _refers(reading, at, "sensors", id, [w.value.id for w in c.sensors], "sensor"):
                     entry = next(w for w in c.sensors if w.value.id == id)
                     if entry.value.silent_after_s is None:
                         reading.wrong(
-                            at.file, at.entry, "sensors", f"{id!r} has no silent_after_s: it would never be called silent.",
+                            at.file,
+                            at.entry,
+                            "sensors",
+                            f"{id!r} has no silent_after_s: it would never be called silent.",
                             f"Add silent_after_s to it in {entry.file}.",
                         )
 
 
-def _agencies(reading: "Reading", c: "Configuration") -> None:
+def _agencies(reading: Reading, c: Configuration) -> None:
     ids = [a.value.id for a in c.agencies]
     areas = [d.properties.id for d in c.jurisdictions] + [d.properties.id for d in c.zones]
     for drawn in c.jurisdictions:
         if drawn.properties.agency not in ids:
             reading.wrong(
-                drawn.file, drawn.entry, "agency", f"{drawn.properties.agency!r} is no agency.",
+                drawn.file,
+                drawn.entry,
+                "agency",
+                f"{drawn.properties.agency!r} is no agency.",
                 nearest(drawn.properties.agency, ids),
             )
     for at in c.agreements:
         _refers(reading, at, "area", at.value.area, areas, "jurisdiction or zone")
         for field, agency in (("lead", at.value.lead), *(("copies", copy) for copy in at.value.copies)):
             _refers(reading, at, field, agency, ids, "agency")
-    for at in c.agencies:
-        for channel in at.value.channel:
+    for written in c.agencies:
+        for channel in written.value.channel:
             secret = getattr(channel, "secret_file", "")
             if secret and not (c.folder / secret).is_file():
-                reading.wrong(at.file, at.entry, f"channel {channel.id}: secret_file", f"{secret!r} does not exist.",
-                              "Make it, or leave the field out to send without a signature.")
+                reading.wrong(
+                    written.file,
+                    written.entry,
+                    f"channel {channel.id}: secret_file",
+                    f"{secret!r} does not exist.",
+                    "Make it, or leave the field out to send without a signature.",
+                )
             if channel.kind == "webhook" and not urlsplit(channel.url).hostname:
-                reading.wrong(at.file, at.entry, f"channel {channel.id}: url", f"{channel.url!r} names no host.", "")
+                reading.wrong(
+                    written.file, written.entry, f"channel {channel.id}: url", f"{channel.url!r} names no host.", ""
+                )

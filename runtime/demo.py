@@ -17,7 +17,8 @@ from rich.console import Console
 from alerts.outbox import Outbox
 from model.time import NS
 from runtime.broker import Broker, broker
-from runtime.configuration import Configuration, load
+from runtime.configuration import load
+from runtime.entries import Configuration
 from runtime.service import Places, exercise_key, serve
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import play
@@ -26,7 +27,7 @@ from runtime.watch import alert_text
 from runtime.world import world_of
 
 SITE = Path(__file__).parents[1] / "configs"
-LEAD_S = 3              # the service is up before the exercise begins
+LEAD_S = 3  # the service is up before the exercise begins
 
 
 def demonstrate(seconds: float | None, embedded: bool, people: Console) -> int:
@@ -37,11 +38,16 @@ def demonstrate(seconds: float | None, embedded: bool, people: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="marchwarden-demo-") as folder, broker(embedded) as running:
         site = _site(Path(folder), running)
         c = load(site)
-        said = "Mosquitto" if running.kind == "mosquitto" else "the embedded broker (Mosquitto is not installed, or was not wanted)"
+        said = (
+            "Mosquitto"
+            if running.kind == "mosquitto"
+            else "the embedded broker (Mosquitto is not installed, or was not wanted)"
+        )
         people.print(f"{c.site.site.title}: {len(c.sensors)} sensors, {said} on port {running.port}.", markup=False)
         people.print(
             f"In another terminal:  marchwarden alerts watch {site}     marchwarden status {site}\n"
-            "Ctrl-C ends it." + (f" It ends by itself after {seconds:g} s." if seconds else ""), markup=False,
+            "Ctrl-C ends it." + (f" It ends by itself after {seconds:g} s." if seconds else ""),
+            markup=False,
         )
         return _play(c, site, running, stop, seconds, people)
 
@@ -113,7 +119,9 @@ def _summary(officer: Officer, status: dict[str, Any], people: Console) -> None:
     people.print(
         f"\n{service.get('messages', 0):,} messages in, {service.get('detections', 0):,} detections, "
         f"{sum(officer.raised.values())} alerts raised: "
-        + (", ".join(f"{n} {rule}" for rule, n in sorted(officer.raised.items()) if n) or "none") + ".", markup=False,
+        + (", ".join(f"{n} {rule}" for rule, n in sorted(officer.raised.items()) if n) or "none")
+        + ".",
+        markup=False,
     )
     for agency, count in sorted(officer.reached.items()):
         people.print(f"  {agency}: {count} messages", markup=False)

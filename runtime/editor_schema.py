@@ -9,7 +9,11 @@ from runtime.schema import AgenciesFile, RulesFile, SensorsFile, SiteFile
 from runtime.simulator.exercise import Exercise
 
 FILES: dict[str, type[BaseModel]] = {
-    "site": SiteFile, "sensors": SensorsFile, "rules": RulesFile, "agencies": AgenciesFile, "exercise": Exercise,
+    "site": SiteFile,
+    "sensors": SensorsFile,
+    "rules": RulesFile,
+    "agencies": AgenciesFile,
+    "exercise": Exercise,
 }
 
 
@@ -18,7 +22,8 @@ def schemas() -> dict[str, str]:
     return {
         f"{name}.schema.json": json.dumps(
             {"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema(), indent=2
-        ) + "\n"
+        )
+        + "\n"
         for name, model in FILES.items()
     }
 

@@ -13,23 +13,31 @@ from runtime.world import feeds_of
 from sensors.ingest import Actions, Broker, Ingest
 from sensors.journal import JournalTaken, Writer
 
-TAKEOVER_S = 10.0       # how long the writer before may take to die
+TAKEOVER_S = 10.0  # how long the writer before may take to die
 
 
 def main(folder: Path) -> int:
     c, parent, ended = load(folder), os.getppid(), []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the parent gets it too, and ends this process in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process in order
     places, mqtt = Places(c.state), c.site.mqtt
     outbox = Outbox(places.database)
     broker = Broker(
-        mqtt.host, mqtt.port, mqtt.client_id or f"marchwarden-{c.site.site.name}", mqtt.username, password_of(c),
-        str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "", mqtt.keepalive_s,
+        mqtt.host,
+        mqtt.port,
+        mqtt.client_id or f"marchwarden-{c.site.site.name}",
+        mqtt.username,
+        password_of(c),
+        str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
+        mqtt.keepalive_s,
     )
     with _writer(places) as journal:
         Ingest(
-            broker, tuple(topic for feed in feeds_of(c) for topic in feed.subscriptions), journal,
-            c.site.limits.payload_bytes_max, lambda said: print(said, file=sys.stderr, flush=True),
+            broker,
+            tuple(topic for feed in feeds_of(c) for topic in feed.subscriptions),
+            journal,
+            c.site.limits.payload_bytes_max,
+            lambda said: print(said, file=sys.stderr, flush=True),
             Actions(outbox.waiting_actions, outbox.actions_taken),
         ).run(lambda: bool(ended) or os.getppid() != parent)
     return 0

@@ -9,11 +9,11 @@ from typing import Any
 class Mistake:
     """One thing to mend."""
 
-    file: str           # relative to the site folder
-    entry: str          # such as `sensor "cam-07" (entry 7)`; empty: the file as a whole
-    field: str          # dotted; empty: the entry as a whole
-    wrong: str          # what is wrong, with the value
-    mend: str           # what to write instead
+    file: str  # relative to the site folder
+    entry: str  # such as `sensor "cam-07" (entry 7)`; empty: the file as a whole
+    field: str  # dotted; empty: the entry as a whole
+    wrong: str  # what is wrong, with the value
+    mend: str  # what to write instead
 
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.file, self.entry, self.field) if part)
@@ -49,8 +49,12 @@ def from_schema(file: str, entry: str, error: Any, fields: list[str]) -> Mistake
         case "missing":
             return Mistake(file, entry, field, "is missing.", f"Add {steps[-1]} = …")
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal" as bound:
-            words = {"greater_than": "greater than", "greater_than_equal": "at least", "less_than": "less than",
-                     "less_than_equal": "at most"}[bound]
+            words = {
+                "greater_than": "greater than",
+                "greater_than_equal": "at least",
+                "less_than": "less than",
+                "less_than_equal": "at most",
+            }[bound]
             limit = next(iter(context.values()))
             return Mistake(file, entry, field, f"{value!r} is out of range.", f"Write a number {words} {limit:g}.")
         case "literal_error" | "union_tag_invalid":
@@ -60,7 +64,10 @@ def from_schema(file: str, entry: str, error: Any, fields: list[str]) -> Mistake
             return Mistake(file, entry, field, f"{said!r} is none of the possible values.", nearest(str(said), known))
         case "string_pattern_mismatch":
             return Mistake(
-                file, entry, field, f"{value!r} is not of the form {context.get('pattern')}.",
+                file,
+                entry,
+                field,
+                f"{value!r} is not of the form {context.get('pattern')}.",
                 "Use lower-case letters, digits, '-', '_' and '.'." if "a-z" in str(context.get("pattern")) else "",
             )
         case "value_error":

@@ -28,7 +28,10 @@ class BadRecording(ValueError):
 
 
 def read(path: Path, chunk: int = BATCH) -> Iterator[Messages]:
-    """The recording in batches of at most `chunk` messages. Raises BadRecording with the line's number for what is no recorded message."""
+    """The recording in batches of at most `chunk` messages.
+
+    Raises BadRecording with the line's number for what is no recorded message.
+    """
     decoder = msgspec.json.Decoder(Line)
     rows: list[tuple[int, str, bytes, bool]] = []
     newest_ns = 0
@@ -40,7 +43,8 @@ def read(path: Path, chunk: int = BATCH) -> Iterator[Messages]:
                 line = decoder.decode(text)
                 received_ns = ns_from_iso(line.received)
                 payload = (
-                    bytes(line.payload) if line.payload_base64 is None
+                    bytes(line.payload)
+                    if line.payload_base64 is None
                     else base64.b64decode(line.payload_base64, validate=True)
                 )
             except ValueError as error:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from alerts.dispatch import alert_line, delivery_line
 from model.messages import Messages
 from model.rejections import BENIGN, Rejection
-from runtime.advance import Outcome, World, beginning
+from runtime.advance import Outcome, State, World, beginning
 from runtime.steps import grid, steps
 from runtime.tracklines import SettledTracks
 
@@ -25,8 +25,8 @@ class Tally:
     alerts: int = 0
     raised: int = 0
     deliveries: int = 0
-    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)     # (reason, detail) of faults
-    set_aside: Counter[str] = field(default_factory=Counter)                # benign reasons
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # (reason, detail) of faults
+    set_aside: Counter[str] = field(default_factory=Counter)  # benign reasons
 
     def count(self, outcome: Outcome) -> None:
         self.detections += len(outcome.detections)
@@ -39,8 +39,12 @@ class Tally:
     def as_record(self) -> dict[str, object]:
         """For programs."""
         return {
-            "messages": self.messages, "detections": self.detections, "alerts": self.alerts, "raised": self.raised,
-            "deliveries": self.deliveries, "set_aside": dict(sorted(self.set_aside.items())),
+            "messages": self.messages,
+            "detections": self.detections,
+            "alerts": self.alerts,
+            "raised": self.raised,
+            "deliveries": self.deliveries,
+            "set_aside": dict(sorted(self.set_aside.items())),
             "rejected": [{"reason": r, "detail": d, "count": n} for (r, d), n in self.rejected.most_common()],
         }
 
@@ -53,17 +57,17 @@ class Tally:
 
 def replayed(world: World, batches: Iterable[Messages]) -> Iterator[Outcome]:
     """The outcome of every step, and of as many more as it takes for everything received to be settled."""
-    state = None
+    state: State | None = None
     rest = Messages.none()
     for batch in batches:
         rest = Messages.joined([rest, batch]) if len(rest) else batch
-        if state is None:
-            state = beginning(world, grid(int(rest.received_ns[0])) - 1)
+        before = state or beginning(world, grid(int(rest.received_ns[0])) - 1)
+        state, done = before, 0
         # The batch's last instant may go on in the next one.
-        taken = 0
-        for state, outcome, taken in steps(world, state, rest, grid(int(rest.received_ns[-1])) - 1):  # noqa: B007
+        for after, outcome, taken in steps(world, before, rest, grid(int(rest.received_ns[-1])) - 1):
+            state, done = after, taken
             yield outcome
-        rest = rest.between(taken, len(rest))
+        rest = rest.between(done, len(rest))
     if state is None:
         return
     fusion = world.fusion
@@ -74,7 +78,11 @@ def replayed(world: World, batches: Iterable[Messages]) -> Iterator[Outcome]:
 
 
 def replay(
-    world: World, batches: Iterable[Messages], tracks: Path | None, alerts: Path | None, deliveries: Path | None,
+    world: World,
+    batches: Iterable[Messages],
+    tracks: Path | None,
+    alerts: Path | None,
+    deliveries: Path | None,
     told: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Write what a recording leads to."""

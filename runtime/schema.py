@@ -53,10 +53,10 @@ class Files(Strict):
 class Mqtt(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    client_id: str = ""                     # empty: marchwarden-<site>
+    client_id: str = ""  # empty: marchwarden-<site>
     username: str = ""
     password_file: str = ""
-    tls_ca_file: str = ""                   # empty: no TLS
+    tls_ca_file: str = ""  # empty: no TLS
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
 
 
@@ -89,7 +89,7 @@ class Privacy(Strict):
 class History(Strict):
     store: Literal["embedded", "influxdb"] = "embedded"
     url: str = "http://127.0.0.1:8086"
-    database: str = "marchwarden"           # bucket in 2.x and 3.x
+    database: str = "marchwarden"  # bucket in 2.x and 3.x
     org: str = "-"
     token_file: str = ""
 
@@ -136,7 +136,7 @@ class SiteFile(Strict):
     site: Site
     files: Files = Files()
     mqtt: Mqtt = Mqtt()
-    feed: list[FeedEntry] = []              # the native feed is always there
+    feed: list[FeedEntry] = []  # the native feed is always there
     profile: list[ProfileEntry] = []
     fusion: Fusion = Fusion()
     privacy: Privacy = Privacy()
@@ -308,7 +308,7 @@ class AgenciesFile(Strict):
 class ZoneProperties(Strict):
     """Properties of a Polygon in zones.geojson."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)      # a GIS adds columns of its own
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a GIS adds columns of its own
     id: Identifier
     name: str = ""
     privacy: bool = Field(False, description="Detections here are dropped as they are decoded")

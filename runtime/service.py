@@ -29,7 +29,8 @@ from history.tables import alert_rows, detection_rows, track_rows
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning
-from runtime.configuration import Configuration, load
+from runtime.configuration import load
+from runtime.entries import Configuration
 from runtime.mistakes import Mistakes, render
 from runtime.snapshot import AnotherVersion, restored, snapshot
 from runtime.steps import grid, steps
@@ -39,11 +40,11 @@ from sensors.journal import Frame, JournalDamaged, Position
 from sensors.keys import DayKeys, lasting_key
 from sensors.vault import Vault
 
-COMMIT_S = 0.25             # at the latest this long after a step; sooner where an alert waits
-COMMIT_SHARE = 0.1          # but committing takes no more than this share of the time
-ROUND_MESSAGES = 20_000     # taken from the journal at a time
+COMMIT_S = 0.25  # at the latest this long after a step; sooner where an alert waits
+COMMIT_SHARE = 0.1  # but committing takes no more than this share of the time
+ROUND_MESSAGES = 20_000  # taken from the journal at a time
 IDLE_S = 0.02
-SWEEP_S = 3600.0            # how often what is old is forgotten
+SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
 
 
@@ -119,13 +120,23 @@ def channels_of(c: Configuration) -> list[Channel]:
         for said in agency.channel:
             if said.kind == "mqtt":
                 mqtt = c.site.mqtt
-                channels.append(MqttChannel(
-                    said.id, said.topic, mqtt.host, mqtt.port, f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
-                    mqtt.username, password_of(c), str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
-                ))
+                channels.append(
+                    MqttChannel(
+                        said.id,
+                        said.topic,
+                        mqtt.host,
+                        mqtt.port,
+                        f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
+                        mqtt.username,
+                        password_of(c),
+                        str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
+                    )
+                )
             else:
                 secret = (c.folder / said.secret_file).read_bytes().strip() if said.secret_file else b""
-                channels.append(WebhookChannel(said.id, said.url, f"marchwarden/{c.site.site.name}", secret, said.timeout_s))
+                channels.append(
+                    WebhookChannel(said.id, said.url, f"marchwarden/{c.site.site.name}", secret, said.timeout_s)
+                )
     return channels
 
 
@@ -155,7 +166,7 @@ class Pipeline:
         self.tallies = Tallies()
         self._undone: list[Outcome] = []
         self._rest = Messages.none()
-        self._frames: list[tuple[Position, int]] = []       # where unfinished frames begin, and their messages left
+        self._frames: list[tuple[Position, int]] = []  # where unfinished frames begin, and their messages left
         self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
         self._newest_scan_ns = 0
         self.state: State | None = None
@@ -178,7 +189,9 @@ class Pipeline:
             self.state = None
             return
         if mark != self._mark:
-            self._report("The configuration has changed: tracking begins anew, open incidents of rules that remain are kept.")
+            self._report(
+                "The configuration has changed: tracking begins anew, open incidents of rules that remain are kept."
+            )
             self.state = carried_over(self._world, self.state)
 
     def turn(self) -> bool:
@@ -248,7 +261,9 @@ class Pipeline:
 
     def _commit_when_due(self) -> None:
         now = time.monotonic()
-        if self._undone and (now >= self._commit_due or (now >= self._commit_due - COMMIT_S and any(o.alerts for o in self._undone))):
+        if self._undone and (
+            now >= self._commit_due or (now >= self._commit_due - COMMIT_S and any(o.alerts for o in self._undone))
+        ):
             self.commit()
             took = time.monotonic() - now
             self._commit_due = time.monotonic() + max(COMMIT_S, took / COMMIT_SHARE)
@@ -267,13 +282,17 @@ class Pipeline:
         status = self._status() if now >= self._status_due else {}
         if status:
             self._status_due = now + STATUS_S
-        self.outbox.commit(Commit(
-            state=self._mark + snapshot(self.state), position=position.number(), now_ns=self.state.now_ns,
-            alerts=tuple(a for o in undone for a in o.alerts),
-            deliveries=tuple(d for o in undone for d in o.deliveries),
-            rejections=tuple(r for o in undone for r in o.rejections),
-            status=status,
-        ))
+        self.outbox.commit(
+            Commit(
+                state=self._mark + snapshot(self.state),
+                position=position.number(),
+                now_ns=self.state.now_ns,
+                alerts=tuple(a for o in undone for a in o.alerts),
+                deliveries=tuple(d for o in undone for d in o.deliveries),
+                rejections=tuple(r for o in undone for r in o.rejections),
+                status=status,
+            )
+        )
 
     def _record(self, outcomes: list[Outcome]) -> None:
         """Into the history: detections as placed, tracks as believed when their scan first closed, alert revisions."""
@@ -299,17 +318,25 @@ class Pipeline:
         health, now_ns = self.state.health, time.time_ns()
         sensors = [
             {
-                "sensor": sensor.id, "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] else None,
-                "offline": bool(health.offline[i]), "messages": int(health.messages[i]), "rejected": int(health.rejected[i]),
+                "sensor": sensor.id,
+                "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] else None,
+                "offline": bool(health.offline[i]),
+                "messages": int(health.messages[i]),
+                "rejected": int(health.rejected[i]),
                 "battery": None if np.isnan(health.battery[i]) else round(float(health.battery[i]), 2),
             }
             for i, sensor in enumerate(self._world.catalogue.sensors)
         ]
         return {
             "service": {
-                "pid": os.getpid(), "started": iso_from_ns(self.tallies.started_ns), "time": iso_from_ns(now_ns),
-                "behind_s": round((now_ns - self.state.now_ns) / NS, 1), "connected": self.state.listening,
-                "messages": self.tallies.messages, "detections": self.tallies.detections, "alerts": self.tallies.alerts,
+                "pid": os.getpid(),
+                "started": iso_from_ns(self.tallies.started_ns),
+                "time": iso_from_ns(now_ns),
+                "behind_s": round((now_ns - self.state.now_ns) / NS, 1),
+                "connected": self.state.listening,
+                "messages": self.tallies.messages,
+                "detections": self.tallies.detections,
+                "alerts": self.tallies.alerts,
                 "tracks": int(self.state.fusion.tracks.confirmed.sum()),
                 "incidents_open": sum(i.phase.value != "cleared" for i in self.state.alerts.incidents),
             },
@@ -327,8 +354,14 @@ class Pipeline:
 def fingerprint(world: World) -> bytes:
     """What the rows of a state refer to: its sensors, places and rules, in their order."""
     ground = world.ground
-    said = (ground.sensor_ids, ground.zones.ids, ground.lines.ids, world.sectors, tuple(r.id for r in ground.rules),
-            tuple(r.places for r in ground.rules))
+    said = (
+        ground.sensor_ids,
+        ground.zones.ids,
+        ground.lines.ids,
+        world.sectors,
+        tuple(r.id for r in ground.rules),
+        tuple(r.places for r in ground.rules),
+    )
     return hashlib.sha256(repr(said).encode()).digest()
 
 
@@ -338,7 +371,10 @@ def carried_over(world: World, state: State) -> State:
     kept = tuple(i for i in state.alerts.incidents if i.rule in rules)
     fresh = beginning(world, state.now_ns)
     return replace(
-        fresh, heard_ns=state.heard_ns, listening=state.listening, seen=state.seen,
+        fresh,
+        heard_ns=state.heard_ns,
+        listening=state.listening,
+        seen=state.seen,
         alerts=replace(fresh.alerts, incidents=kept),
     )
 
@@ -391,7 +427,7 @@ def _reloaded(folder: Path, old: Configuration, pipeline: Pipeline, report: Call
 
 
 def _ingest(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "runtime.ingest_process", str(folder)])  # noqa: S603 - our own module
+    return subprocess.Popen([sys.executable, "-m", "runtime.ingest_process", str(folder)])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ snapshot of another version is recognised and never misread.
 """
 
 import types
+from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -54,7 +55,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A {type(value).__name__} cannot be part of a snapshot.")
 
 
-def _built(kind: Any, plain: Any) -> Any:  # noqa: PLR0911 - one line a kind of value
+def _built(kind: Any, plain: Any) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin is np.ndarray:
         dtype, shape, data = plain
@@ -81,12 +82,12 @@ def _built(kind: Any, plain: Any) -> Any:  # noqa: PLR0911 - one line a kind of 
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
 @cache
-def _digest(kind: type) -> bytes:
+def _digest(kind: Hashable) -> bytes:
     return blake2b(_described(kind, ()).encode(), digest_size=16).digest()
 
 

@@ -21,9 +21,7 @@ def grid(time_ns: int) -> int:
     return -(-time_ns // STEP_NS) * STEP_NS
 
 
-def steps(
-    world: World, state: State, messages: Messages, until_ns: int
-) -> Iterator[tuple[State, Outcome, int]]:
+def steps(world: World, state: State, messages: Messages, until_ns: int) -> Iterator[tuple[State, Outcome, int]]:
     """(state, outcome, messages taken so far) after each step at or before `until_ns`.
 
     The caller promises that nothing received before or at `until_ns` is still to come.

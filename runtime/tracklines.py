@@ -49,17 +49,26 @@ def track_lines(world: World, scan: Scan) -> Iterator[bytes]:
     ids = world.ground.sensor_ids
     for i in range(len(tracks)):
         seen_by = tracks.sensors[i][np.argsort(-tracks.sensors_ns[i], kind="stable")]
-        yield msgspec.json.encode({
-            "time": time,
-            "track": name_of(tracks.id[i]),
-            "lat": round(float(lat[i]), 7),
-            "lon": round(float(lon[i]), 7),
-            "covariance_m2": np.round(covariance[i], 3).tolist(),
-            "velocity_mps": np.round(velocity[i], 3).tolist(),
-            "existence": round(float(tracks.existence[i]), 4),
-            "class": {c: round(float(p), 3) for c, p in zip(CLASSES, tracks.class_probability[i], strict=True) if p >= 0.005},
-            "sensors": [ids[s] for s in seen_by if s >= 0],
-        }) + b"\n"
+        yield (
+            msgspec.json.encode(
+                {
+                    "time": time,
+                    "track": name_of(tracks.id[i]),
+                    "lat": round(float(lat[i]), 7),
+                    "lon": round(float(lon[i]), 7),
+                    "covariance_m2": np.round(covariance[i], 3).tolist(),
+                    "velocity_mps": np.round(velocity[i], 3).tolist(),
+                    "existence": round(float(tracks.existence[i]), 4),
+                    "class": {
+                        c: round(float(p), 3)
+                        for c, p in zip(CLASSES, tracks.class_probability[i], strict=True)
+                        if p >= 0.005
+                    },
+                    "sensors": [ids[s] for s in seen_by if s >= 0],
+                }
+            )
+            + b"\n"
+        )
 
 
 def _rotation(angle_rad: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -38,8 +38,12 @@ def alert_table(records: list[dict[str, Any]], zone: str) -> Table:
     table = Table("alert", "raised", "severity", "phase", "what", "acknowledged")
     for record in records:
         table.add_row(
-            record["alert"], local(record["raised"], zone), Text(record["severity"], STYLES.get(record["severity"], "")),
-            record["phase"], record["text"].partition("\n")[0], record["acknowledged_by"] or "",
+            record["alert"],
+            local(record["raised"], zone),
+            Text(record["severity"], STYLES.get(record["severity"], "")),
+            record["phase"],
+            record["text"].partition("\n")[0],
+            record["acknowledged_by"] or "",
         )
     return table
 
@@ -49,12 +53,16 @@ def explained(revisions: list[dict[str, Any]], deliveries: list[dict[str, Any]],
     newest = revisions[-1]
     reason = newest["reason"]
     lines = [
-        f"{newest['alert']}  {newest['severity']}  {newest['phase']}", newest["text"], "",
+        f"{newest['alert']}  {newest['severity']}  {newest['phase']}",
+        newest["text"],
+        "",
         f"Raised by rule {newest['rule']!r} ({reason['kind']}), probability {reason['probability']:.2f}"
-        + "".join(f", {name} {value}" for name, value in reason["detail"].items()) + ".",
+        + "".join(f", {name} {value}" for name, value in reason["detail"].items())
+        + ".",
         f"Subjects: {', '.join(newest['subjects'])}.",
         "Evidence: " + ", ".join(f"{e['sensor']} at {local(e['time'], zone)}" for e in newest["evidence"]) + ".",
-        "", "Revisions:",
+        "",
+        "Revisions:",
     ]
     lines += [f"  {r['revision']}  {local(r['told'], zone)}  {r['reason']['why']}" for r in revisions]
     lines += ["", "Routing:"]
@@ -64,7 +72,9 @@ def explained(revisions: list[dict[str, Any]], deliveries: list[dict[str, Any]],
     ]
     lines += ["", "Deliveries:"]
     for d in deliveries:
-        state = f"delivered {local(iso_from_ns(d['done_ns']), zone)}" if d["done_ns"] else "dead" if d["dead"] else "waits"
+        state = (
+            f"delivered {local(iso_from_ns(d['done_ns']), zone)}" if d["done_ns"] else "dead" if d["dead"] else "waits"
+        )
         lines.append(
             f"  revision {d['revision']} to {d['agency']} by {d['channel']}: {state}, attempts {d['attempts']}"
             + (f", {d['error']}" if d["error"] else "")

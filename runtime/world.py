@@ -15,8 +15,8 @@ from model.classes import CLASS_INDEX, CLASSES
 from model.time import ns_from_seconds
 from model.world import SensorColumns
 from runtime.advance import World
-from runtime.configuration import Configuration
 from runtime.crosscheck import NATIVE, source_of
+from runtime.entries import Configuration
 from runtime.schema import Camera, Conditions, DetectEntry, ProfileEntry, SensorEntry
 from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile, Sensor
 from sensors.plates import token
@@ -28,17 +28,26 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
     """The world of a valid configuration."""
     sectors = sectors_of(c)
     zones = zones_of(
-        sectors, [d.properties.id for d in c.zones], [d.properties.name for d in c.zones],
-        [d.properties.privacy for d in c.zones], [d.geometry for d in c.zones],
+        sectors,
+        [d.properties.id for d in c.zones],
+        [d.properties.name for d in c.zones],
+        [d.properties.privacy for d in c.zones],
+        [d.geometry for d in c.zones],
     )
     lines = lines_of(
-        sectors, [d.properties.id for d in c.lines], [d.properties.name for d in c.lines],
-        [1 if d.properties.home == "left" else -1 for d in c.lines], [d.properties.error_m for d in c.lines],
+        sectors,
+        [d.properties.id for d in c.lines],
+        [d.properties.name for d in c.lines],
+        [1 if d.properties.home == "left" else -1 for d in c.lines],
+        [d.properties.error_m for d in c.lines],
         [d.geometry for d in c.lines],
     )
     jurisdictions = jurisdictions_of(
-        sectors, [d.properties.id for d in c.jurisdictions], [d.properties.agency for d in c.jurisdictions],
-        [d.properties.name for d in c.jurisdictions], [d.geometry for d in c.jurisdictions],
+        sectors,
+        [d.properties.id for d in c.jurisdictions],
+        [d.properties.agency for d in c.jurisdictions],
+        [d.properties.name for d in c.jurisdictions],
+        [d.geometry for d in c.jurisdictions],
     )
     catalogue = catalogue_of(c, sectors, plate_key)
     settings = settings_of(c)
@@ -46,15 +55,29 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
         site=c.site.site.name,
         rules=tuple(_rule(w.value, catalogue, zones.ids, lines.ids, plate_key) for w in c.rules),
         agencies=tuple(
-            Agency(w.value.id, w.value.name, w.value.precedence, w.value.plates,
-                   tuple((channel.id, channel.kind) for channel in w.value.channel))
+            Agency(
+                w.value.id,
+                w.value.name,
+                w.value.precedence,
+                w.value.plates,
+                tuple((channel.id, channel.kind) for channel in w.value.channel),
+            )
             for w in c.agencies
         ),
         agreements=tuple(
-            Agreement(w.value.id, w.value.area, w.value.lead, tuple(w.value.copies), tuple(EventKind(k) for k in w.value.kinds))
+            Agreement(
+                w.value.id,
+                w.value.area,
+                w.value.lead,
+                tuple(w.value.copies),
+                tuple(EventKind(k) for k in w.value.kinds),
+            )
             for w in c.agreements
         ),
-        sectors=sectors, zones=zones, lines=lines, jurisdictions=jurisdictions,
+        sectors=sectors,
+        zones=zones,
+        lines=lines,
+        jurisdictions=jurisdictions,
         sensors=catalogue.columns,
         sensor_ids=tuple(s.id for s in catalogue.sensors),
         sensor_names=tuple(s.name for s in catalogue.sensors),
@@ -70,17 +93,24 @@ def sectors_of(c: Configuration) -> Sectors:
     points += [np.array([[w.value.lon, w.value.lat] for w in c.sensors]).reshape(-1, 2)]
     lonlat = np.concatenate(points)
     if not len(lonlat):
-        lonlat = np.concatenate([shapely.get_coordinates(d.geometry) for d in (*c.zones, *c.jurisdictions)])
+        areas = [d.geometry for d in c.zones] + [d.geometry for d in c.jurisdictions]
+        lonlat = np.concatenate([shapely.get_coordinates(area) for area in areas])
     return sectors_along(lonlat[:, 1], lonlat[:, 0])
 
 
 def settings_of(c: Configuration) -> Settings:
     said = c.site.fusion
     return Settings(
-        scan_ns=ns_from_seconds(said.scan_s), settle_ns=ns_from_seconds(said.settle_s), idle_ns=ns_from_seconds(said.idle_s),
-        lateness_ns=ns_from_seconds(said.lateness_s), coast_ns=ns_from_seconds(said.coast_s),
-        speed_sigma_mps=said.speed_sigma_mps, acceleration_psd=said.acceleration_psd,
-        birth_per_m2=said.birth_per_km2 / 1e6, confirm_existence=said.confirm_existence, drop_existence=said.drop_existence,
+        scan_ns=ns_from_seconds(said.scan_s),
+        settle_ns=ns_from_seconds(said.settle_s),
+        idle_ns=ns_from_seconds(said.idle_s),
+        lateness_ns=ns_from_seconds(said.lateness_s),
+        coast_ns=ns_from_seconds(said.coast_s),
+        speed_sigma_mps=said.speed_sigma_mps,
+        acceleration_psd=said.acceleration_psd,
+        birth_per_m2=said.birth_per_km2 / 1e6,
+        confirm_existence=said.confirm_existence,
+        drop_existence=said.drop_existence,
     )
 
 
@@ -95,10 +125,20 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
         site=c.site.site.name,
         feeds=feeds_of(c),
         sensors=tuple(
-            Sensor(e.id, e.name, e.kind, e.feed, source_of(e), profiles.get(e.profile), tuple(sorted(e.labels.items())), e.owner)
+            Sensor(
+                e.id,
+                e.name,
+                e.kind,
+                e.feed,
+                source_of(e),
+                profiles.get(e.profile),
+                tuple(sorted(e.labels.items())),
+                e.owner,
+            )
             for e in entries
         ),
-        lat=lat, lon=lon,
+        lat=lat,
+        lon=lon,
         columns=SensorColumns(
             sector=sector,
             position=plane_from_wgs84(sectors, sector, lat, lon),
@@ -112,7 +152,9 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
         ),
         cameras=_cameras([e.camera for e in entries]),
         limits=Limits(
-            bounds.payload_bytes_max, ns_from_seconds(bounds.ahead_s_max), ns_from_seconds(bounds.age_s_max),
+            bounds.payload_bytes_max,
+            ns_from_seconds(bounds.ahead_s_max),
+            ns_from_seconds(bounds.age_s_max),
             ns_from_seconds(bounds.repeat_s),
         ),
         plate_key=plate_key,
@@ -126,11 +168,12 @@ def feeds_of(c: Configuration) -> tuple[Feed, ...]:
     said = [(NATIVE, "native", f"marchwarden/{c.site.site.name}"), *((f.id, f.format, f.topic) for f in c.site.feed)]
     bare = [Feed(id, format, topic, ()) for id, format, topic in said]
     return tuple(
-        Feed(f.id, f.format, f.topic, importlib.import_module(f"sensors.formats.{f.format}").subscriptions(f)) for f in bare
+        Feed(f.id, f.format, f.topic, importlib.import_module(f"sensors.formats.{f.format}").subscriptions(f))
+        for f in bare
     )
 
 
-def warnings_of(c: Configuration, world: World) -> list[str]:
+def warnings_of(world: World) -> list[str]:
     """What is no mistake and yet should be known: overlaps without agreement, gaps, agencies without an area."""
     said = []
     ground = world.ground
@@ -150,13 +193,15 @@ def warnings_of(c: Configuration, world: World) -> list[str]:
         for gap in gaps(world.sectors, ground.jurisdictions, ground.lines)
     ]
     held = set(ground.jurisdictions.agencies)
-    said += [f"Agency {a.id!r} has no jurisdiction: it is told only through agreements." for a in ground.agencies if a.id not in held]
+    said += [
+        f"Agency {a.id!r} has no jurisdiction: it is told only through agreements."
+        for a in ground.agencies
+        if a.id not in held
+    ]
     return said
 
 
-def _rule(
-    rule: object, catalogue: Catalogue, zones: tuple[str, ...], lines: tuple[str, ...], plate_key: bytes
-) -> Rule:
+def _rule(rule: object, catalogue: Catalogue, zones: tuple[str, ...], lines: tuple[str, ...], plate_key: bytes) -> Rule:
     said = rule.model_dump() if hasattr(rule, "model_dump") else {}
     kind = EventKind(said["kind"])
     places: tuple[int, ...] = ()
@@ -169,15 +214,24 @@ def _rule(
         limited = np.flatnonzero(np.isfinite(catalogue.columns.silent_after_s)).tolist()
         sensors = tuple(catalogue.row_of_id[id] for id in said["sensors"]) or tuple(limited)
     return Rule(
-        id=said["id"], kind=kind, severity=said["severity"],
+        id=said["id"],
+        kind=kind,
+        severity=said["severity"],
         classes=tuple(CLASS_INDEX[c] for c in said["classes"]) or tuple(range(len(CLASSES))),
-        class_share_min=said["class_share_min"], existence_min=said["existence_min"],
-        clear_after_ns=ns_from_seconds(said["clear_after_s"]), repeat_ns=ns_from_seconds(said["repeat_s"]),
-        join_m=said["join_m"], join_ns=ns_from_seconds(said["join_s"]), places=places,
-        direction=DIRECTIONS[said.get("direction", "either")], sigmas=said.get("sigmas", 1.0),
-        already_inside=said.get("already_inside", False), dwell_ns=ns_from_seconds(said.get("dwell_s", 0.0)),
+        class_share_min=said["class_share_min"],
+        existence_min=said["existence_min"],
+        clear_after_ns=ns_from_seconds(said["clear_after_s"]),
+        repeat_ns=ns_from_seconds(said["repeat_s"]),
+        join_m=said["join_m"],
+        join_ns=ns_from_seconds(said["join_s"]),
+        places=places,
+        direction=DIRECTIONS[said.get("direction", "either")],
+        sigmas=said.get("sigmas", 1.0),
+        already_inside=said.get("already_inside", False),
+        dwell_ns=ns_from_seconds(said.get("dwell_s", 0.0)),
         tokens=tuple(token(plate_key, plate) for plate in said.get("plates", ())),
-        confidence_min=said.get("confidence_min", 0.0), sensors=sensors,
+        confidence_min=said.get("confidence_min", 0.0),
+        sensors=sensors,
     )
 
 
@@ -196,8 +250,15 @@ def _cameras(entries: list[Camera | None]) -> Cameras:
         arrays["focal_px"][row] = focal
         arrays["centre_px"][row] = camera.centre_px or (camera.width_px / 2, camera.height_px / 2)
         for name in (
-            "height_m", "azimuth_deg", "tilt_deg", "roll_deg", "distortion", "pixel_sigma_px", "angle_sigma_deg",
-            "height_sigma_m", "position_sigma_m",
+            "height_m",
+            "azimuth_deg",
+            "tilt_deg",
+            "roll_deg",
+            "distortion",
+            "pixel_sigma_px",
+            "angle_sigma_deg",
+            "height_sigma_m",
+            "position_sigma_m",
         ):
             arrays[name][row] = getattr(camera, name)
     return Cameras(**arrays)
@@ -215,8 +276,12 @@ def _profile(entry: ProfileEntry) -> Profile:
 
 
 def _detect(said: Conditions) -> Detect:
-    full = isinstance(said, DetectEntry)
+    entry = said if isinstance(said, DetectEntry) else None
     return Detect(
-        path=tuple(said.path.split(".")), values=tuple(said.values), above=said.above, default=said.default,
-        classes=tuple(sorted(said.classes.items())) if full else (), confidence=said.confidence if full else 1.0,
+        path=tuple(said.path.split(".")),
+        values=tuple(said.values),
+        above=said.above,
+        default=said.default,
+        classes=tuple(sorted(entry.classes.items())) if entry else (),
+        confidence=entry.confidence if entry else 1.0,
     )

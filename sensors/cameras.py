@@ -30,7 +30,9 @@ def rays_from_pixel(cameras: Cameras, camera: NDArray[np.int32], pixel: Array) -
 
 def ground_from_ray(ray: Array, height_m: Array, azimuth_deg: Array, tilt_deg: Array, roll_deg: Array) -> Array:
     """(n, 2) m east and north of the camera's foot where rays (n, 2) meet the ground; NaN for rays that never do."""
-    direction = np.einsum("nij,nj->ni", _world_from_camera(azimuth_deg, tilt_deg, roll_deg), np.c_[ray, np.ones(len(ray))])
+    direction = np.einsum(
+        "nij,nj->ni", _world_from_camera(azimuth_deg, tilt_deg, roll_deg), np.c_[ray, np.ones(len(ray))]
+    )
     down = -direction[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = np.where(down > 1e-9, height_m / down, np.nan)
@@ -43,8 +45,10 @@ def ground_from_pixel(cameras: Cameras, camera: NDArray[np.int32], pixel: Array)
     NaN where the ray never meets the ground. Partial derivatives are central differences.
     """
     pose = {
-        "height_m": cameras.height_m[camera], "azimuth_deg": cameras.azimuth_deg[camera],
-        "tilt_deg": cameras.tilt_deg[camera], "roll_deg": cameras.roll_deg[camera],
+        "height_m": cameras.height_m[camera],
+        "azimuth_deg": cameras.azimuth_deg[camera],
+        "tilt_deg": cameras.tilt_deg[camera],
+        "roll_deg": cameras.roll_deg[camera],
     }
     ray = rays_from_pixel(cameras, camera, pixel)
     ray_sigma = cameras.pixel_sigma_px[camera] / cameras.focal_px[camera, 0]
@@ -55,7 +59,9 @@ def ground_from_pixel(cameras: Cameras, camera: NDArray[np.int32], pixel: Array)
         slope = (ground_from_ray(ray + step, **pose) - ground_from_ray(ray - step, **pose)) / 2e-5
         covariance += _outer(slope * ray_sigma[:, None])
     for name, sigma in (
-        ("azimuth_deg", cameras.angle_sigma_deg), ("tilt_deg", cameras.angle_sigma_deg), ("height_m", cameras.height_sigma_m)
+        ("azimuth_deg", cameras.angle_sigma_deg),
+        ("tilt_deg", cameras.angle_sigma_deg),
+        ("height_m", cameras.height_sigma_m),
     ):
         more, less = pose | {name: pose[name] + 1e-4}, pose | {name: pose[name] - 1e-4}
         slope = (ground_from_ray(ray, **more) - ground_from_ray(ray, **less)) / 2e-4
@@ -67,7 +73,9 @@ def ground_from_pixel(cameras: Cameras, camera: NDArray[np.int32], pixel: Array)
 def pixel_from_ground(cameras: Cameras, number: int, ground: Array) -> Array:
     """(n, 2) px of places (n, 2) m east and north of one camera's foot; NaN for what lies behind it."""
     turn = _world_from_camera(
-        cameras.azimuth_deg[number : number + 1], cameras.tilt_deg[number : number + 1], cameras.roll_deg[number : number + 1]
+        cameras.azimuth_deg[number : number + 1],
+        cameras.tilt_deg[number : number + 1],
+        cameras.roll_deg[number : number + 1],
     )[0]
     seen = np.c_[ground, np.full(len(ground), -cameras.height_m[number])] @ turn
     ahead = seen[:, 2] > 1e-6

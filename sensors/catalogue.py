@@ -17,20 +17,20 @@ class Feed:
     """One family of topics that one format speaks."""
 
     id: str
-    format: str             # native | frigate | chirpstack | openalpr
-    topic: str              # prefix without a trailing slash: `frigate`, `application`, `marchwarden/<site>`
-    subscriptions: tuple[str, ...]      # MQTT topic filters
+    format: str  # native | frigate | chirpstack | openalpr
+    topic: str  # prefix without a trailing slash: `frigate`, `application`, `marchwarden/<site>`
+    subscriptions: tuple[str, ...]  # MQTT topic filters
 
 
 @dataclass(frozen=True)
 class Detect:
     """When a decoded `object` of a ground sensor is a detection: the value at `path` is one of `values`, or lies in a range."""
 
-    path: tuple[str, ...]                           # keys from the object's root
+    path: tuple[str, ...]  # keys from the object's root
     values: tuple[str | float | bool, ...] = ()
     above: float | None = None
-    default: str | float | bool | None = None       # what a left-out field means (ChirpStack leaves out zero and false)
-    classes: tuple[tuple[str, float], ...] = ()     # class shares this says
+    default: str | float | bool | None = None  # what a left-out field means (ChirpStack leaves out zero and false)
+    classes: tuple[tuple[str, float], ...] = ()  # class shares this says
     confidence: float = 1.0
 
 
@@ -40,10 +40,10 @@ class Profile:
 
     id: str
     detects: tuple[Detect, ...]
-    battery: tuple[str, ...] | None = None          # path of a battery level
-    battery_full: float = 100.0                     # the value that means full
+    battery: tuple[str, ...] | None = None  # path of a battery level
+    battery_full: float = 100.0  # the value that means full
     tamper: Detect | None = None
-    time: tuple[str, ...] | None = None             # path of the device's own time, epoch s; else the uplink's
+    time: tuple[str, ...] | None = None  # path of the device's own time, epoch s; else the uplink's
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Sensor:
 
     id: str
     name: str
-    kind: str               # camera | ground | plate_reader | radar | other
-    feed: str               # Feed.id
-    source: str             # what the equipment calls itself: camera name, device EUI, camera id, or our id
+    kind: str  # camera | ground | plate_reader | radar | other
+    feed: str  # Feed.id
+    source: str  # what the equipment calls itself: camera name, device EUI, camera id, or our id
     profile: Profile | None = None
-    labels: tuple[tuple[str, str], ...] = ()        # its own labels → our classes, before the common table
-    owner: str = ""         # the agency that runs it
+    labels: tuple[tuple[str, str], ...] = ()  # its own labels → our classes, before the common table
+    owner: str = ""  # the agency that runs it
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +69,18 @@ class Cameras(Columns):
     five distortion coefficients (k1, k2, p1, p2, k3).
     """
 
-    height_m: NDArray[np.float64] = column(np.float64)              # (n,) above the ground plane
-    azimuth_deg: NDArray[np.float64] = column(np.float64)           # (n,)
-    tilt_deg: NDArray[np.float64] = column(np.float64)              # (n,)
-    roll_deg: NDArray[np.float64] = column(np.float64)              # (n,)
-    size_px: NDArray[np.float64] = column(np.float64, 2)            # (n, 2) width, height of the detect resolution
-    focal_px: NDArray[np.float64] = column(np.float64, 2)           # (n, 2) fx, fy
-    centre_px: NDArray[np.float64] = column(np.float64, 2)          # (n, 2) cx, cy
-    distortion: NDArray[np.float64] = column(np.float64, 5)         # (n, 5)
-    pixel_sigma_px: NDArray[np.float64] = column(np.float64)        # (n,) of the foot of a box
-    angle_sigma_deg: NDArray[np.float64] = column(np.float64)       # (n,) of azimuth and of tilt
-    height_sigma_m: NDArray[np.float64] = column(np.float64)        # (n,)
-    position_sigma_m: NDArray[np.float64] = column(np.float64)      # (n,) of where it stands, 1 axis
+    height_m: NDArray[np.float64] = column(np.float64)  # (n,) above the ground plane
+    azimuth_deg: NDArray[np.float64] = column(np.float64)  # (n,)
+    tilt_deg: NDArray[np.float64] = column(np.float64)  # (n,)
+    roll_deg: NDArray[np.float64] = column(np.float64)  # (n,)
+    size_px: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) width, height of the detect resolution
+    focal_px: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) fx, fy
+    centre_px: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) cx, cy
+    distortion: NDArray[np.float64] = column(np.float64, 5)  # (n, 5)
+    pixel_sigma_px: NDArray[np.float64] = column(np.float64)  # (n,) of the foot of a box
+    angle_sigma_deg: NDArray[np.float64] = column(np.float64)  # (n,) of azimuth and of tilt
+    height_sigma_m: NDArray[np.float64] = column(np.float64)  # (n,)
+    position_sigma_m: NDArray[np.float64] = column(np.float64)  # (n,) of where it stands, 1 axis
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Limits:
     """Bounds on what may come in, with their units."""
 
     payload_bytes_max: int = 1_000_000
-    ahead_ns_max: int = 5_000_000_000               # an observation may lie this far after its receipt
-    age_ns_max: int = 3_600_000_000_000             # and this far before
-    repeat_ns: int = 600_000_000_000                # for how long a message is recognised as seen before
+    ahead_ns_max: int = 5_000_000_000  # an observation may lie this far after its receipt
+    age_ns_max: int = 3_600_000_000_000  # and this far before
+    repeat_ns: int = 600_000_000_000  # for how long a message is recognised as seen before
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ class Catalogue:
     site: str
     feeds: tuple[Feed, ...]
     sensors: tuple[Sensor, ...]
-    lat: NDArray[np.float64]            # (n,) degrees WGS84
-    lon: NDArray[np.float64]            # (n,)
+    lat: NDArray[np.float64]  # (n,) degrees WGS84
+    lon: NDArray[np.float64]  # (n,)
     columns: SensorColumns
     cameras: Cameras
     limits: Limits
-    plate_key: bytes = field(repr=False)    # HMAC key of plate tokens
-    index_of: dict[tuple[str, str], int] = field(repr=False)    # (feed id, source) → row
-    row_of_id: dict[str, int] = field(repr=False)               # sensor id → row
+    plate_key: bytes = field(repr=False)  # HMAC key of plate tokens
+    index_of: dict[tuple[str, str], int] = field(repr=False)  # (feed id, source) → row
+    row_of_id: dict[str, int] = field(repr=False)  # sensor id → row
 
     def __len__(self) -> int:
         return len(self.sensors)

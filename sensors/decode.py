@@ -19,9 +19,7 @@ from sensors.formats.common import Rows
 from sensors.readings import Decoded, Place, Readings
 from sensors.repeats import Seen, recognise
 
-FORMATS: dict[str, ModuleType] = {
-    "native": native, "frigate": frigate, "chirpstack": chirpstack, "openalpr": openalpr
-}
+FORMATS: dict[str, ModuleType] = {"native": native, "frigate": frigate, "chirpstack": chirpstack, "openalpr": openalpr}
 INTERNAL = "$marchwarden/"
 CHECKS = {
     Reason.NOT_FINITE: "A number is NaN or infinite.",
@@ -94,7 +92,9 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
     finite, possible = _sound(readings)
     ahead = readings.observed_ns - readings.received_ns
     for where, reason in (
-        (~finite, Reason.NOT_FINITE), (~possible, Reason.OUT_OF_RANGE), (ahead > limits.ahead_ns_max, Reason.IN_THE_FUTURE),
+        (~finite, Reason.NOT_FINITE),
+        (~possible, Reason.OUT_OF_RANGE),
+        (ahead > limits.ahead_ns_max, Reason.IN_THE_FUTURE),
         (-ahead > limits.age_ns_max, Reason.TOO_OLD),
     ):
         why[where & (why == "")] = reason
@@ -107,7 +107,10 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
     sensors = rows.catalogue.sensors
     rejections = tuple(
         Rejection(
-            int(readings.received_ns[i]), sensors[readings.sensor[i]].feed, why[i], CHECKS[why[i]],
+            int(readings.received_ns[i]),
+            sensors[readings.sensor[i]].feed,
+            why[i],
+            CHECKS[why[i]],
             sensors[readings.sensor[i]].id,
         )
         for i in bad
@@ -134,12 +137,21 @@ def _sound(readings: Readings) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     wgs84 = said == Place.WGS84
     with np.errstate(invalid="ignore"):
         possible = ~wgs84 | ((np.abs(at[:, 0]) <= 90) & (np.abs(at[:, 1]) <= 180))
-        possible &= ~wgs84 | np.isnan(spread[:, 0]) | (
-            (spread[:, 0] > 0) & (spread[:, 2] > 0) & (spread[:, 0] * spread[:, 2] > spread[:, 1] ** 2)
-            & (spread[:, 0] < 1e10) & (spread[:, 2] < 1e10)
+        possible &= (
+            ~wgs84
+            | np.isnan(spread[:, 0])
+            | (
+                (spread[:, 0] > 0)
+                & (spread[:, 2] > 0)
+                & (spread[:, 0] * spread[:, 2] > spread[:, 1] ** 2)
+                & (spread[:, 0] < 1e10)
+                & (spread[:, 2] < 1e10)
+            )
         )
         ranged = (said == Place.RANGE) | (said == Place.BEARING)
-        possible &= ~ranged | ((np.abs(at[:, 0]) <= 720) & ~(at[:, 1] < 0) & ~(spread[:, 0] <= 0) & ~(spread[:, 1] <= 0))
+        possible &= ~ranged | (
+            (np.abs(at[:, 0]) <= 720) & ~(at[:, 1] < 0) & ~(spread[:, 0] <= 0) & ~(spread[:, 1] <= 0)
+        )
         possible &= (said != Place.PIXEL) | (np.abs(at).max(axis=1, initial=0) < 1e6)
     possible &= (readings.confidence >= 0) & (readings.confidence <= 1)
     possible &= (readings.class_likelihood >= 0).all(axis=1)

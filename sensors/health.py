@@ -10,14 +10,10 @@ from sensors.readings import Decoded
 
 def unheard(count: int, now_ns: int) -> Health:
     """All sensors before anything was heard; silence is counted from `now_ns`."""
-    return Health.blank(count).but(
-        heard_ns=np.full(count, now_ns, np.int64), battery=np.full(count, np.nan)
-    )
+    return Health.blank(count).but(heard_ns=np.full(count, now_ns, np.int64), battery=np.full(count, np.nan))
 
 
-def advance_health(
-    catalogue: Catalogue, health: Health, decoded: Decoded, unplaced: tuple[Rejection, ...]
-) -> Health:
+def advance_health(catalogue: Catalogue, health: Health, decoded: Decoded, unplaced: tuple[Rejection, ...]) -> Health:
     """The condition of every sensor after a batch of messages."""
     rejected = [r for r in (*decoded.rejections, *unplaced) if r.sensor and r.reason not in BENIGN]
     if not (len(decoded.readings) or len(decoded.looks) or len(decoded.signs) or rejected):
@@ -34,7 +30,7 @@ def advance_health(
     np.maximum.at(heard, signs.sensor[present], signs.received_ns[present])
     np.add.at(messages, signs.sensor[signs.sign == Sign.HEARD], 1)
     said = np.isin(signs.sign, (Sign.ONLINE, Sign.OFFLINE, Sign.HEARD))
-    offline[signs.sensor[said]] = signs.sign[said] == Sign.OFFLINE         # the last word of a sensor stands
+    offline[signs.sensor[said]] = signs.sign[said] == Sign.OFFLINE  # the last word of a sensor stands
     level = signs.sign == Sign.BATTERY
     battery[signs.sensor[level]] = signs.value[level]
     np.add.at(faults, [catalogue.row_of_id[r.sensor] for r in rejected], 1)

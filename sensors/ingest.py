@@ -9,7 +9,6 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,7 +23,7 @@ from sensors.journal import Writer
 BATCH_MESSAGES = 5_000
 BATCH_NS = 50 * MS
 TICK_NS = 200 * MS
-WINDOW = 20_000             # unacknowledged messages that the broker may send on
+WINDOW = 20_000  # unacknowledged messages that the broker may send on
 BACKOFF_MAX_S = 30.0
 
 
@@ -50,15 +49,20 @@ class Actions:
 
 
 def no_actions() -> Actions:
-    return Actions(lambda: [], lambda _: None)
+    return Actions(list, lambda _: None)
 
 
 class Ingest:
     """The state of one connection, and the batch being gathered."""
 
     def __init__(
-        self, broker: Broker, subscriptions: tuple[str, ...], journal: Writer, payload_bytes_max: int,
-        report: Callable[[str], None], actions: Actions,
+        self,
+        broker: Broker,
+        subscriptions: tuple[str, ...],
+        journal: Writer,
+        payload_bytes_max: int,
+        report: Callable[[str], None],
+        actions: Actions,
     ) -> None:
         self._broker, self._subscriptions, self._journal = broker, subscriptions, journal
         self._bytes_max, self._report, self._actions = payload_bytes_max, report, actions
@@ -79,7 +83,10 @@ class Ingest:
 
     def _client(self) -> mqtt.Client:
         client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=self._broker.client_id, clean_session=False, manual_ack=True,
+            CallbackAPIVersion.VERSION2,
+            client_id=self._broker.client_id,
+            clean_session=False,
+            manual_ack=True,
             reconnect_on_failure=False,
         )
         client.max_inflight_messages_set(WINDOW)
@@ -103,7 +110,7 @@ class Ingest:
 
     def _backoff(self, stop: Callable[[], bool]) -> None:
         """Wait, twice as long each time and never quite as long as anybody else."""
-        wait_s = min(0.25 * 2 ** min(self._failures, 10), BACKOFF_MAX_S) * random.uniform(0.5, 1.0)  # noqa: S311
+        wait_s = min(0.25 * 2 ** min(self._failures, 10), BACKOFF_MAX_S) * random.uniform(0.5, 1.0)
         until = time.monotonic() + wait_s
         while not stop() and time.monotonic() < until:
             self._take_actions()
@@ -128,9 +135,11 @@ class Ingest:
         """Write, sync, acknowledge: in this order."""
         if self._batch:
             received, topics, payloads, retained = zip(*self._batch, strict=True)
-            self._journal.append(Messages(
-                np.maximum.accumulate(np.array(received, np.int64)), topics, payloads, np.array(retained, np.bool_)
-            ))
+            self._journal.append(
+                Messages(
+                    np.maximum.accumulate(np.array(received, np.int64)), topics, payloads, np.array(retained, np.bool_)
+                )
+            )
             self._batch = []
             self._journal.sync()
             for mid, qos in self._pending:
@@ -144,15 +153,19 @@ class Ingest:
         waiting = self._actions.waiting()
         if waiting:
             now_ns = time.time_ns()
-            self._journal.append(Messages(
-                np.full(len(waiting), now_ns, np.int64), (ACTION_TOPIC,) * len(waiting),
-                tuple(payload for _, payload in waiting), np.zeros(len(waiting), np.bool_),
-            ))
+            self._journal.append(
+                Messages(
+                    np.full(len(waiting), now_ns, np.int64),
+                    (ACTION_TOPIC,) * len(waiting),
+                    tuple(payload for _, payload in waiting),
+                    np.zeros(len(waiting), np.bool_),
+                )
+            )
             self._journal.sync()
             self._actions.taken([id for id, _ in waiting])
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
-        payload = message.payload
+        payload = bytes(message.payload)
         if len(payload) > self._bytes_max:
             payload = TOO_LARGE_MARK + str(len(payload)).encode()
         self._batch.append((time.time_ns(), message.topic, payload, message.retain))
@@ -171,7 +184,7 @@ class Ingest:
         self._note("connected")
 
     def _on_disconnect(self, _: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
-        self._pending = []              # ids come again after a reconnect, for other messages
+        self._pending = []  # ids come again after a reconnect, for other messages
         self._report(f"The broker is gone ({reason}); what was not acknowledged will come again.")
         self._note("disconnected")
 

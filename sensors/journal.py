@@ -86,13 +86,19 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def append(self, messages: Messages) -> None:
         """Add a batch. Its times are never before those already written: a clock stepped back can't reorder."""
         received = np.maximum.accumulate(np.maximum(messages.received_ns, self.newest_ns))
-        self._write(Messages(received, messages.topics, messages.payloads, messages.retained), int(received[0]), int(received[-1]))
+        self._write(
+            Messages(received, messages.topics, messages.payloads, messages.retained),
+            int(received[0]),
+            int(received[-1]),
+        )
 
     def tick(self, now_ns: int) -> None:
         """Nothing else arrived until now."""
@@ -181,7 +187,7 @@ def read(folder: Path, keys: DayKeys, start: Position) -> Iterator[Frame]:
                 magic, length, count, _, last_ns, nonce = HEADER.unpack_from(head)
                 body = file.read(length) if magic == MAGIC else b""
                 if magic == MAGIC and len(body) < length and newest:
-                    break                                   # still being written
+                    break  # still being written
                 if magic != MAGIC or len(body) < length or CRC.unpack_from(head, HEADER.size)[0] != _crc(head, body):
                     raise JournalDamaged(f"{path.name} is damaged at {at}: the checksum does not fit.")
                 messages = _opened(key, nonce, head[: HEADER.size], body) if count else Messages.none()
@@ -201,10 +207,14 @@ def _framed(key: bytes, messages: Messages, first_ns: int, last_ns: int) -> byte
     nonce = secrets.token_bytes(12)
     body = b""
     if len(messages):
-        plain = msgspec.msgpack.encode((
-            messages.received_ns.astype("<i8").tobytes(), messages.topics, messages.payloads,
-            np.packbits(messages.retained).tobytes(),
-        ))
+        plain = msgspec.msgpack.encode(
+            (
+                messages.received_ns.astype("<i8").tobytes(),
+                messages.topics,
+                messages.payloads,
+                np.packbits(messages.retained).tobytes(),
+            )
+        )
         length = len(plain) + 16
     else:
         plain, length = b"", 0

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.frames import NOWHERE, Sectors, convergence, plane_from_plane, plane_from_wgs84, sector_of, turn_between, wgs84_from_plane
+from geo.frames import (
+    NOWHERE,
+    Sectors,
+    convergence,
+    plane_from_plane,
+    plane_from_wgs84,
+    sector_of,
+    turn_between,
+    wgs84_from_plane,
+)
 from geo.zones import Zones, inside
 from model.detections import Detections, Kind
 from model.rejections import Reason, Rejection
@@ -19,7 +28,7 @@ from sensors.catalogue import Catalogue
 from sensors.readings import Place, Readings
 
 Array = NDArray[np.float64]
-FAR = 1.5                   # what a sensor says of places beyond its range by this factor is no measurement
+FAR = 1.5  # what a sensor says of places beyond its range by this factor is no measurement
 DETAIL = {
     Reason.BEYOND_HORIZON: "The place lies above the horizon or beyond the sensor's range; check its pose and range_m.",
     Reason.OUTSIDE_SITE: "The place lies outside every sector of this site.",
@@ -33,8 +42,8 @@ class Placed:
     """Places of n readings in the planes of their sensors' sectors; NaN where there is none."""
 
     kind: Kind
-    position: Array         # (n, 2) m
-    covariance: Array       # (n, 2, 2) m²
+    position: Array  # (n, 2) m
+    covariance: Array  # (n, 2, 2) m²
 
 
 def place(
@@ -58,14 +67,25 @@ def place(
     _because(why, ~((determinant > 0) & (covariance[:, 0, 0] > 0)), Reason.OUT_OF_RANGE)
     _because(why, _private(zones, sector, position), Reason.PRIVACY_ZONE)
     detections = Detections(
-        observed_ns=readings.observed_ns, received_ns=readings.received_ns, sensor=readings.sensor, kind=kind,
-        sector=sector, position=position, covariance=covariance, class_likelihood=readings.class_likelihood,
-        confidence=readings.confidence, source=readings.source, plate=readings.plate,
+        observed_ns=readings.observed_ns,
+        received_ns=readings.received_ns,
+        sensor=readings.sensor,
+        kind=kind,
+        sector=sector,
+        position=position,
+        covariance=covariance,
+        class_likelihood=readings.class_likelihood,
+        confidence=readings.confidence,
+        source=readings.source,
+        plate=readings.plate,
     )
     dropped = np.flatnonzero(why != "")
     rejections = tuple(
         Rejection(
-            int(readings.received_ns[i]), catalogue.sensors[readings.sensor[i]].feed, why[i], DETAIL[why[i]],
+            int(readings.received_ns[i]),
+            catalogue.sensors[readings.sensor[i]].feed,
+            why[i],
+            DETAIL[why[i]],
             catalogue.sensors[readings.sensor[i]].id,
         )
         for i in dropped
@@ -93,7 +113,9 @@ def _wgs84(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Placed
     cross = np.where(stated, readings.spread[:, 1], 0.0)
     north2 = np.where(stated, readings.spread[:, 2], own)
     true = np.stack([np.stack([east2, cross], axis=1), np.stack([cross, north2], axis=1)], axis=1)
-    return Placed(Kind.POSITION, position, _turned(true, convergence(sectors, sector, _sensor_position(catalogue, row))))
+    return Placed(
+        Kind.POSITION, position, _turned(true, convergence(sectors, sector, _sensor_position(catalogue, row)))
+    )
 
 
 def _ranged(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Placed:
@@ -105,9 +127,14 @@ def _ranged(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Place
     row = readings.sensor
     far = readings.where[:, 1] > FAR * catalogue.columns.range_m[row]
     return _polar(
-        catalogue, sectors, row, readings.where[:, 0], np.where(far, np.nan, readings.where[:, 1]),
+        catalogue,
+        sectors,
+        row,
+        readings.where[:, 0],
+        np.where(far, np.nan, readings.where[:, 1]),
         np.where(np.isfinite(readings.spread[:, 1]), readings.spread[:, 1], catalogue.columns.accuracy_m[row]),
-        readings.spread[:, 0], Kind.POSITION,
+        readings.spread[:, 0],
+        Kind.POSITION,
     )
 
 
@@ -115,14 +142,26 @@ def _borne(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Placed
     """Anywhere along the ray within range: the middle, with the standard deviation of a uniform, range/√12."""
     reach = catalogue.columns.range_m[readings.sensor]
     return _polar(
-        catalogue, sectors, readings.sensor, readings.where[:, 0], reach / 2, reach / np.sqrt(12), readings.spread[:, 0],
+        catalogue,
+        sectors,
+        readings.sensor,
+        readings.where[:, 0],
+        reach / 2,
+        reach / np.sqrt(12),
+        readings.spread[:, 0],
         Kind.BEARING,
     )
 
 
 def _polar(
-    catalogue: Catalogue, sectors: Sectors, row: NDArray[np.int32], bearing_deg: Array, range_m: Array,
-    range_sigma_m: Array, bearing_sigma_deg: Array, kind: Kind,
+    catalogue: Catalogue,
+    sectors: Sectors,
+    row: NDArray[np.int32],
+    bearing_deg: Array,
+    range_m: Array,
+    range_sigma_m: Array,
+    bearing_sigma_deg: Array,
+    kind: Kind,
 ) -> Placed:
     foot = _sensor_position(catalogue, row)
     bearing = np.radians(bearing_deg) - convergence(sectors, catalogue.columns.sector[row], foot)
@@ -151,7 +190,11 @@ def _pixel(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Placed
 
 
 WAYS: dict[Place, Callable[[Catalogue, Sectors, Readings], Placed]] = {
-    Place.OWN: _own, Place.WGS84: _wgs84, Place.RANGE: _ranged, Place.BEARING: _borne, Place.PIXEL: _pixel
+    Place.OWN: _own,
+    Place.WGS84: _wgs84,
+    Place.RANGE: _ranged,
+    Place.BEARING: _borne,
+    Place.PIXEL: _pixel,
 }
 
 
@@ -159,7 +202,7 @@ def _resectored(
     sectors: Sectors, sector: NDArray[np.int16], position: Array, covariance: Array
 ) -> tuple[NDArray[np.int16], Array, Array]:
     """Each place in the plane of the sector it lies in, which may be another than its sensor's."""
-    good = np.isfinite(position).all(axis=1)
+    good: NDArray[np.bool_] = np.asarray(np.isfinite(position).all(axis=1))
     reach_m = 0.3 * sectors.reach_m
     if len(sectors) == 1 and (np.abs(position[good]) < reach_m).all():
         return sector, position, covariance

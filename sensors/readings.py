@@ -19,28 +19,28 @@ from model.rejections import Rejection
 class Place(IntEnum):
     """How a reading says where; it decides what `where` and `spread` hold."""
 
-    OWN = 0             # it doesn't: the registered position and accuracy of the sensor. where, spread: NaN
-    WGS84 = 1           # where: lat, lon [degrees]. spread: east², east·north, north² [m²]; NaN: the registered accuracy
-    PIXEL = 2           # where: u, v [px] of the point on the ground. spread: NaN (the registration says)
-    RANGE = 3           # where: bearing from true north [degrees], range [m]. spread: σ bearing [degrees], σ range [m], NaN
-    BEARING = 4         # where: bearing [degrees], NaN. spread: σ bearing [degrees], NaN, NaN
+    OWN = 0  # it doesn't: the registered position and accuracy of the sensor. where, spread: NaN
+    WGS84 = 1  # where: lat, lon [degrees]. spread: east², east·north, north² [m²]; NaN: the registered accuracy
+    PIXEL = 2  # where: u, v [px] of the point on the ground. spread: NaN (the registration says)
+    RANGE = 3  # where: bearing from true north [degrees], range [m]. spread: σ bearing [degrees], σ range [m], NaN
+    BEARING = 4  # where: bearing [degrees], NaN. spread: σ bearing [degrees], NaN, NaN
 
 
 @dataclass(frozen=True, eq=False)
 class Readings(Columns):
     """n readings."""
 
-    observed_ns: NDArray[np.int64] = column(np.int64)               # (n,) ns
-    received_ns: NDArray[np.int64] = column(np.int64)               # (n,) ns
-    sensor: NDArray[np.int32] = column(np.int32)                    # (n,) row of the catalogue
-    message: NDArray[np.int32] = column(np.int32)                   # (n,) which of the messages decoded together
-    place: NDArray[np.int8] = column(np.int8)                       # (n,) Place
-    where: NDArray[np.float64] = column(np.float64, 2)              # (n, 2) see Place
-    spread: NDArray[np.float64] = column(np.float64, 3)             # (n, 3) see Place
-    class_likelihood: NDArray[np.float64] = column(np.float64, len(CLASSES))    # (n, classes), sums to 1
-    confidence: NDArray[np.float64] = column(np.float64)            # (n,) 0–1
-    source: NDArray[np.uint64] = column(np.uint64)                  # (n,) hashed; 0 none
-    plate: NDArray[np.uint64] = column(np.uint64)                   # (n,) token; 0 none
+    observed_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns
+    received_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns
+    sensor: NDArray[np.int32] = column(np.int32)  # (n,) row of the catalogue
+    message: NDArray[np.int32] = column(np.int32)  # (n,) which of the messages decoded together
+    place: NDArray[np.int8] = column(np.int8)  # (n,) Place
+    where: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) see Place
+    spread: NDArray[np.float64] = column(np.float64, 3)  # (n, 3) see Place
+    class_likelihood: NDArray[np.float64] = column(np.float64, len(CLASSES))  # (n, classes), sums to 1
+    confidence: NDArray[np.float64] = column(np.float64)  # (n,) 0–1
+    source: NDArray[np.uint64] = column(np.uint64)  # (n,) hashed; 0 none
+    plate: NDArray[np.uint64] = column(np.uint64)  # (n,) token; 0 none
 
 
 @dataclass(frozen=True)

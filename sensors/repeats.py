@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
-BUCKETS = 8                 # the memory is cut into about this many ages
+BUCKETS = 8  # the memory is cut into about this many ages
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Bucket:
     """Keys first seen from `since_ns` on, until the next bucket begins."""
 
     since_ns: int
-    keys: Keys              # sorted
+    keys: Keys  # sorted
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 class Gospa:
     """One scan's distance. `pairs` (k, 2) are rows of truth and track that were matched."""
 
-    distance: float             # m
-    localisation: float         # m^p
+    distance: float  # m
+    localisation: float  # m^p
     missed: int
     false: int
     pairs: NDArray[np.int64]
@@ -34,7 +34,9 @@ def gospa(truth: Array, tracks: Array, c_m: float = 100.0, p: float = 2.0) -> Go
     row, column = linear_sum_assignment(cost)
     near = away[row, column] < c_m
     pairs = np.stack([row[near], column[near]], axis=1)
-    return _of(float(cost[row[near], column[near]].sum()), len(truth) - len(pairs), len(tracks) - len(pairs), pairs, c_m, p)
+    return _of(
+        float(cost[row[near], column[near]].sum()), len(truth) - len(pairs), len(tracks) - len(pairs), pairs, c_m, p
+    )
 
 
 def _of(localisation: float, missed: int, false: int, pairs: NDArray[np.int64], c_m: float, p: float) -> Gospa:

@@ -59,7 +59,11 @@ def read_rows(path: Path) -> list[tuple[int, Row]]:
 
 
 def score(
-    tracks: list[tuple[int, Row]], truth: list[tuple[int, Row]], c_m: float = 100.0, p: float = 2.0, memory_s: float = 20.0
+    tracks: list[tuple[int, Row]],
+    truth: list[tuple[int, Row]],
+    c_m: float = 100.0,
+    p: float = 2.0,
+    memory_s: float = 20.0,
 ) -> dict[str, Any]:
     """GOSPA and its parts (means over scans), SIAP, identity switches. A target counts while it was in view within `memory_s`."""
     targets, found = _tables(tracks, truth, memory_s)
@@ -121,7 +125,9 @@ def _tables(tracks: list[tuple[int, Row]], truth: list[tuple[int, Row]], memory_
     xy = plane_from_wgs84(sectors, np.zeros_like(sector_of(sectors, lat, lon)), lat, lon)
     counted: dict[int, tuple[list[str], list[Array]]] = {time_ns: ([], []) for time_ns, _ in truth}
     seen_ns: dict[str, int] = {}
-    for (time_ns, row), place in sorted(zip(truth, xy[: len(truth)], strict=True), key=lambda x: (x[0][0], x[0][1].target)):
+    for (time_ns, row), place in sorted(
+        zip(truth, xy[: len(truth)], strict=True), key=lambda x: (x[0][0], x[0][1].target)
+    ):
         if row.in_view:
             seen_ns[row.target] = time_ns
         if time_ns - seen_ns.get(row.target, -(10**18)) <= memory_s * NS:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from runtime.mistakes import Mistake, Mistakes, from_schema
 from runtime.schema import ClassName, Identifier, Latitude, Longitude, NotNegative, Positive, Strict
@@ -26,12 +26,14 @@ class Targets(Strict):
     what: ClassName = Field("person", alias="class")
     count: Annotated[int, Field(ge=1)] = 1
     spread_m: NotNegative = 4.0
-    path: list[Place] = Field(min_length=1, description="Points they walk or drive along; one point: they roam about it")
+    path: list[Place] = Field(
+        min_length=1, description="Points they walk or drive along; one point: they roam about it"
+    )
     roam_m: NotNegative = Field(0.0, description="How far they roam about their path")
     speed_mps: Positive = 1.3
     depart_s: NotNegative = 0.0
     again_every_s: Positive | None = Field(None, description="Others follow after this long, until the end")
-    pause: list[Pause] = []
+    pause: list[Pause] = Field([])
     plates: list[str] = Field([], description="For vehicles, one each in turn; invented ones")
 
     @model_validator(mode="after")
@@ -57,15 +59,13 @@ class Exercise(Strict):
     seed: int = 1
     start: str = Field("2026-11-20T04:00:00Z", description="When it begins; played live, it begins now")
     duration_s: Annotated[int, Field(gt=0, le=86_400)]
-    targets: list[Targets] = []
-    silence: list[Silence] = []
+    targets: list[Targets] = Field([])
+    silence: list[Silence] = Field([])
     format: Literal[1] = 1
 
 
 def read_exercise(path: Path) -> Exercise:
     """The exercise in a file. Raises Mistakes."""
-    from pydantic import ValidationError
-
     name = str(path)
     if not path.is_file():
         there = sorted(str(p) for p in path.parent.glob("*.toml"))

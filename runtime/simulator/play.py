@@ -17,8 +17,13 @@ class NoConnection(Exception):
 
 
 def play(
-    messages: Messages, host: str, port: int, stop: threading.Event, told: Callable[[int], None] = lambda _: None,
-    username: str = "", password: str = "",
+    messages: Messages,
+    host: str,
+    port: int,
+    stop: threading.Event,
+    told: Callable[[int], None] = lambda _: None,
+    username: str = "",
+    password: str = "",
 ) -> int:
     """Publish each message at QoS 1 when its time has come; how many the broker has confirmed. `told` hears of progress."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"marchwarden-exercise-{time.time_ns()}")
@@ -36,9 +41,11 @@ def play(
         wait_s = (int(messages.received_ns[number]) - time.time_ns()) / NS
         if wait_s > 0 and stop.wait(wait_s):
             break
-        sent.append(client.publish(
-            messages.topics[number], messages.payloads[number], qos=1, retain=bool(messages.retained[number])
-        ))
+        sent.append(
+            client.publish(
+                messages.topics[number], messages.payloads[number], qos=1, retain=bool(messages.retained[number])
+            )
+        )
         told(number + 1)
     for info in sent:
         if not stop.is_set():

@@ -20,10 +20,10 @@ from sensors.catalogue import Cameras
 
 Array = NDArray[np.float64]
 HEIGHT_M = {"person": 1.75, "vehicle": 1.8, "animal": 1.1}
-LOST_S = 5                  # Frigate ends an object unseen for this long
-STATIONARY_S = 10           # calls it stationary after this long
-REPUBLISH_S = 60            # and publishes it again this often
-PIR_REST_S = 8              # a ground sensor is blind for this long after it has reported
+LOST_S = 5  # Frigate ends an object unseen for this long
+STATIONARY_S = 10  # calls it stationary after this long
+REPUBLISH_S = 60  # and publishes it again this often
+PIR_REST_S = 8  # a ground sensor is blind for this long after it has reported
 RADAR_BEARING_SIGMA_DEG = 0.5
 
 
@@ -41,7 +41,9 @@ class Site:
         self.foot = self.catalogue.columns.position
         self.posed = np.isfinite(self.cameras.height_m)
         turn = convergence(world.sectors, self.catalogue.columns.sector, self.foot)
-        self.to_true = np.stack([np.stack([np.cos(turn), np.sin(turn)], 1), np.stack([-np.sin(turn), np.cos(turn)], 1)], 1)
+        self.to_true = np.stack(
+            [np.stack([np.cos(turn), np.sin(turn)], 1), np.stack([-np.sin(turn), np.cos(turn)], 1)], 1
+        )
         self.feed = {feed.id: feed for feed in self.catalogue.feeds}
         self.objects: dict[tuple[int, int], FrigateObject] = {}
         self.passing: dict[tuple[int, int], tuple[int, int]] = {}
@@ -74,7 +76,7 @@ class Site:
     def arrival_ns(self, sensor: int, observed_ns: int, extra_s: float = 0.0) -> int:
         """When a message about `observed_ns` arrives: gamma-distributed about the registered latency."""
         latency = self.catalogue.columns.latency_s[sensor]
-        return observed_ns + round((self.random.gamma(4.0, latency / 4.0) + extra_s) * 1e6) * 1000
+        return observed_ns + round(float(self.random.gamma(4.0, latency / 4.0) + extra_s) * 1e6) * 1000
 
     def sees(self, sensor: int) -> bool:
         return bool(self.random.random() < self.catalogue.columns.detection_probability[sensor])
@@ -99,8 +101,10 @@ def simulated(world: World, exercise: Exercise, start_ns: int) -> tuple[Messages
         truth += _truth(site, second, in_view)
     order = sorted(range(len(sent)), key=lambda i: (sent[i].received_ns, i))
     return Messages(
-        np.array([sent[i].received_ns for i in order], np.int64), tuple(sent[i].topic for i in order),
-        tuple(sent[i].payload for i in order), np.array([sent[i].retained for i in order], np.bool_),
+        np.array([sent[i].received_ns for i in order], np.int64),
+        tuple(sent[i].topic for i in order),
+        tuple(sent[i].payload for i in order),
+        np.array([sent[i].retained for i in order], np.bool_),
     ), truth
 
 
@@ -111,8 +115,12 @@ def _truth(site: Site, second: int, in_view: set[int]) -> Iterator[dict[str, obj
     time = iso_from_ns(site.start_ns + second * NS)
     for i, row in enumerate(rows.tolist()):
         yield {
-            "time": time, "target": site.targets.ids[row], "lat": round(float(lat[i]), 7), "lon": round(float(lon[i]), 7),
-            "class": site.targets.classes[row], "in_view": row in in_view,
+            "time": time,
+            "target": site.targets.ids[row],
+            "lat": round(float(lat[i]), 7),
+            "lon": round(float(lon[i]), 7),
+            "class": site.targets.classes[row],
+            "in_view": row in in_view,
         }
 
 
@@ -153,7 +161,11 @@ def _frigate(site: Site, sensor: int, second: int, rows: NDArray[np.int64], offs
         following = site.objects.get((sensor, row))
         kind = "update"
         if following is None:
-            label = vendors.LABELS[site.targets.classes[row]] if row >= 0 else ("person" if random.random() < 0.5 else "deer")
+            label = (
+                vendors.LABELS[site.targets.classes[row]]
+                if row >= 0
+                else ("person" if random.random() < 0.5 else "deer")
+            )
             following = FrigateObject(vendors.frigate_id(frame_s, random), entry.source, label, frame_s)
             site.objects[sensor, row] = following
             kind = "new"
@@ -206,7 +218,7 @@ def _chirpstack(site: Site, sensor: int, second: int, rows: NDArray[np.int64]) -
     payload = vendors.chirpstack_up(entry, entry.profile, int(site.uplinks[sensor]), observed_ns, hit, random)
     arrival_ns = site.arrival_ns(sensor, observed_ns + 50 * MS)
     yield Sent(arrival_ns, topic, payload)
-    if random.random() < 0.05:                  # a second gateway's copy comes through on its own
+    if random.random() < 0.05:  # a second gateway's copy comes through on its own
         yield Sent(arrival_ns + round(random.uniform(50, 400)) * MS, topic, payload)
 
 
@@ -251,18 +263,26 @@ def _native(site: Site, sensor: int, second: int, rows: NDArray[np.int64], offse
         what = site.targets.classes[row] if row >= 0 else "other"
         if entry.kind == "radar":
             bearing = np.degrees(np.arctan2(at[0], at[1])) + random.normal(0, RADAR_BEARING_SIGMA_DEG)
-            detections.append({
-                "bearing_deg": round(float(bearing) % 360, 3), "bearing_sigma_deg": RADAR_BEARING_SIGMA_DEG,
-                "range_m": round(float(max(np.hypot(*at) + random.normal(0, columns.accuracy_m[sensor]), 1.0)), 2),
-                "range_sigma_m": float(columns.accuracy_m[sensor]), "class": {what: 0.4},
-            })
+            detections.append(
+                {
+                    "bearing_deg": round(float(bearing) % 360, 3),
+                    "bearing_sigma_deg": RADAR_BEARING_SIGMA_DEG,
+                    "range_m": round(float(max(np.hypot(*at) + random.normal(0, columns.accuracy_m[sensor]), 1.0)), 2),
+                    "range_sigma_m": float(columns.accuracy_m[sensor]),
+                    "class": {what: 0.4},
+                }
+            )
         elif site.posed[sensor]:
             pixel = pixel_from_ground(site.cameras, sensor, at[None])[0]
             if np.isfinite(pixel).all():
                 pixel = pixel + random.normal(0, site.cameras.pixel_sigma_px[sensor], 2)
-                detections.append({
-                    "pixel": np.round(pixel, 1).tolist(), "class": what, "confidence": round(float(random.uniform(0.6, 0.95)), 2),
-                })
+                detections.append(
+                    {
+                        "pixel": np.round(pixel, 1).tolist(),
+                        "class": what,
+                        "confidence": round(float(random.uniform(0.6, 0.95)), 2),
+                    }
+                )
         else:
             detections.append({"class": {what: 0.5}, "confidence": 0.7})
     if detections or entry.kind in ("radar", "camera") or second % 30 == 0:
@@ -279,5 +299,3 @@ def _really(cameras: Cameras, random: Generator) -> Cameras:
         tilt_deg=cameras.tilt_deg + random.normal(0, 1, n) * cameras.angle_sigma_deg,
         height_m=cameras.height_m + random.normal(0, 1, n) * cameras.height_sigma_m,
     )
-
-

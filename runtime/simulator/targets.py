@@ -19,9 +19,9 @@ class Moving:
     ids: tuple[str, ...]
     classes: tuple[str, ...]
     plates: tuple[str, ...]
-    position: Array                     # (T, n, 2) m
-    velocity: Array                     # (T, n, 2) m/s
-    active: NDArray[np.bool_]           # (T, n)
+    position: Array  # (T, n, 2) m
+    velocity: Array  # (T, n, 2) m/s
+    active: NDArray[np.bool_]  # (T, n)
 
 
 def moving(exercise: Exercise, sectors: Sectors, random: Generator) -> Moving:
@@ -54,7 +54,9 @@ def _way(
     latlon = np.array(group.path)
     points = plane_from_wgs84(sectors, np.zeros(len(latlon), np.int16), latlon[:, 0], latlon[:, 1])
     aside = random.normal(0, group.spread_m / 2, 2)
-    roaming = _wavering(random, len(seconds), 60.0)[:, None] * [1, 0] + _wavering(random, len(seconds), 60.0)[:, None] * [0, 1]
+    roaming = _wavering(random, len(seconds), 60.0)[:, None] * [1, 0] + _wavering(random, len(seconds), 60.0)[
+        :, None
+    ] * [0, 1]
     wander = aside + roaming * group.roam_m + np.stack([_wavering(random, len(seconds), 15.0) for _ in "xy"], axis=1)
     if len(points) == 1:
         return points[0] + wander, seconds >= start_s
@@ -64,7 +66,9 @@ def _way(
     walked = np.where(seconds > start_s, speed, 0.0).cumsum()
     for pause in sorted(group.pause, key=lambda p: p.at):
         reached = int(np.searchsorted(walked, along[pause.at]))
-        walked = np.r_[walked[:reached], np.full(int(pause.for_s), walked[min(reached, len(walked) - 1)]), walked[reached:]]
+        walked = np.r_[
+            walked[:reached], np.full(int(pause.for_s), walked[min(reached, len(walked) - 1)]), walked[reached:]
+        ]
         walked = walked[: len(seconds)]
     position = np.stack([np.interp(walked, along, points[:, axis]) for axis in (0, 1)], axis=1)
     return position + wander, (seconds >= start_s) & (walked < along[-1])

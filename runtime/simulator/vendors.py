@@ -11,7 +11,14 @@ from numpy.random import Generator
 from model.time import MS, NS, iso_from_ns
 from sensors.catalogue import Profile, Sensor
 
-LABELS = {"person": "person", "vehicle": "car", "animal": "deer", "vessel": "boat", "aircraft": "drone", "other": "package"}
+LABELS = {
+    "person": "person",
+    "vehicle": "car",
+    "animal": "deer",
+    "vessel": "boat",
+    "aircraft": "drone",
+    "other": "package",
+}
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,32 @@ class FrigateObject:
         x1, y1, x2, y2 = box
         self.path.append([[round((x1 + x2) / 2 / size[0], 4), round(y2 / size[1], 4)], frame_s])
         self.entries = {
-            "id": self.id, "camera": self.camera, "frame_time": frame_s, "snapshot_time": self.start_s, "label": self.label,
-            "sub_label": None, "top_score": round(self.top_score, 6), "false_positive": False, "start_time": self.start_s,
-            "end_time": frame_s if kind == "end" else None, "score": round(score, 6), "box": box,
-            "area": (x2 - x1) * (y2 - y1), "ratio": round((x2 - x1) / max(y2 - y1, 1), 4),
-            "region": [0, 0, size[0], size[1]], "active": self.motionless < 10, "stationary": self.motionless >= 10,
-            "motionless_count": self.motionless, "position_changes": len(self.path), "current_zones": [], "entered_zones": [],
-            "has_clip": False, "has_snapshot": True, "attributes": {}, "current_attributes": [], "path_data": self.path[-5:],
+            "id": self.id,
+            "camera": self.camera,
+            "frame_time": frame_s,
+            "snapshot_time": self.start_s,
+            "label": self.label,
+            "sub_label": None,
+            "top_score": round(self.top_score, 6),
+            "false_positive": False,
+            "start_time": self.start_s,
+            "end_time": frame_s if kind == "end" else None,
+            "score": round(score, 6),
+            "box": box,
+            "area": (x2 - x1) * (y2 - y1),
+            "ratio": round((x2 - x1) / max(y2 - y1, 1), 4),
+            "region": [0, 0, size[0], size[1]],
+            "active": self.motionless < 10,
+            "stationary": self.motionless >= 10,
+            "motionless_count": self.motionless,
+            "position_changes": len(self.path),
+            "current_zones": [],
+            "entered_zones": [],
+            "has_clip": False,
+            "has_snapshot": True,
+            "attributes": {},
+            "current_attributes": [],
+            "path_data": self.path[-5:],
             "recognized_license_plate": None,
         }
         return encoded({"type": kind, "before": before or self.entries, "after": self.entries})
@@ -72,22 +98,44 @@ def chirpstack_up(sensor: Sensor, profile: Profile, count: int, time_ns: int, hi
     if profile.battery is not None:
         _put(said, profile.battery, round(profile.battery_full * 0.87, 1))
     gateway_ns = time_ns + 40 * MS
-    return encoded({
-        "deduplicationId": _uuid(random),
-        "time": iso_from_ns(gateway_ns)[:-1] + "123+00:00",
-        "deviceInfo": {
-            "tenantId": "52f14cd4-c6f1-4fbd-8f87-4025e1d49242", "tenantName": "operations", "applicationId": APPLICATION,
-            "applicationName": "ground sensors", "deviceProfileName": profile.id, "deviceName": sensor.id,
-            "devEui": sensor.source, "tags": {},
-        },
-        "devAddr": "01a2b3c4", "adr": True, "dr": 3, "fCnt": count, "fPort": 85, "confirmed": False,
-        "data": base64.b64encode(bytes(random.integers(0, 256, 6, np.uint8))).decode(), "object": said,
-        "rxInfo": [{
-            "gatewayId": "0016c001f153a14c", "uplinkId": int(random.integers(1, 2**31)), "gwTime": iso_from_ns(gateway_ns),
-            "rssi": -int(random.integers(60, 115)), "snr": round(float(random.normal(6, 3)), 1), "crcStatus": "CRC_OK",
-        }],
-        "txInfo": {"frequency": 904300000, "modulation": {"lora": {"bandwidth": 125000, "spreadingFactor": 8, "codeRate": "CR_4_5"}}},
-    })
+    return encoded(
+        {
+            "deduplicationId": _uuid(random),
+            "time": iso_from_ns(gateway_ns)[:-1] + "123+00:00",
+            "deviceInfo": {
+                "tenantId": "52f14cd4-c6f1-4fbd-8f87-4025e1d49242",
+                "tenantName": "operations",
+                "applicationId": APPLICATION,
+                "applicationName": "ground sensors",
+                "deviceProfileName": profile.id,
+                "deviceName": sensor.id,
+                "devEui": sensor.source,
+                "tags": {},
+            },
+            "devAddr": "01a2b3c4",
+            "adr": True,
+            "dr": 3,
+            "fCnt": count,
+            "fPort": 85,
+            "confirmed": False,
+            "data": base64.b64encode(bytes(random.integers(0, 256, 6, np.uint8))).decode(),
+            "object": said,
+            "rxInfo": [
+                {
+                    "gatewayId": "0016c001f153a14c",
+                    "uplinkId": int(random.integers(1, 2**31)),
+                    "gwTime": iso_from_ns(gateway_ns),
+                    "rssi": -int(random.integers(60, 115)),
+                    "snr": round(float(random.normal(6, 3)), 1),
+                    "crcStatus": "CRC_OK",
+                }
+            ],
+            "txInfo": {
+                "frequency": 904300000,
+                "modulation": {"lora": {"bandwidth": 125000, "spreadingFactor": 8, "codeRate": "CR_4_5"}},
+            },
+        }
+    )
 
 
 APPLICATION = "17c82e96-be03-4f38-aef3-f83d48582d97"
@@ -98,27 +146,52 @@ def chirpstack_topic(sensor: Sensor, prefix: str, event: str) -> str:
 
 
 def chirpstack_status(sensor: Sensor) -> bytes:
-    return encoded({
-        "deduplicationId": "b0b2a1f0-0000-4000-8000-000000000001",
-        "deviceInfo": {"applicationId": APPLICATION, "deviceName": sensor.id, "devEui": sensor.source},
-        "margin": 10, "externalPowerSource": False, "batteryLevelUnavailable": False, "batteryLevel": 87.0,
-    })
+    return encoded(
+        {
+            "deduplicationId": "b0b2a1f0-0000-4000-8000-000000000001",
+            "deviceInfo": {"applicationId": APPLICATION, "deviceName": sensor.id, "devEui": sensor.source},
+            "margin": 10,
+            "externalPowerSource": False,
+            "batteryLevelUnavailable": False,
+            "batteryLevel": 87.0,
+        }
+    )
 
 
 def alpr_results(sensor: Sensor, plate: str, confidence: float, time_ns: int, random: Generator) -> bytes:
     """One frame of a plate in view."""
     x, y = int(random.integers(300, 700)), int(random.integers(300, 500))
     corners = [{"x": x, "y": y}, {"x": x + 140, "y": y + 3}, {"x": x + 139, "y": y + 44}, {"x": x - 1, "y": y + 41}]
-    return encoded({
-        "data_type": "alpr_results", "version": 2, "epoch_time": time_ns // MS, "img_width": 1280, "img_height": 720,
-        "processing_time_ms": 41.2, "error": False, "uuid": _uuid(random), "camera_id": int(sensor.source),
-        "agent_uid": AGENT, "site_id": "san-rafael", "regions_of_interest": [],
-        "results": [{
-            "plate": plate, "confidence": round(confidence, 4), "matches_template": 0, "region": "us-az",
-            "region_confidence": 90, "coordinates": corners, "plate_index": 0, "processing_time_ms": 12.0, "requested_topn": 10,
-            "candidates": [{"plate": plate, "confidence": round(confidence, 4), "matches_template": 0}],
-        }],
-    })
+    return encoded(
+        {
+            "data_type": "alpr_results",
+            "version": 2,
+            "epoch_time": time_ns // MS,
+            "img_width": 1280,
+            "img_height": 720,
+            "processing_time_ms": 41.2,
+            "error": False,
+            "uuid": _uuid(random),
+            "camera_id": int(sensor.source),
+            "agent_uid": AGENT,
+            "site_id": "san-rafael",
+            "regions_of_interest": [],
+            "results": [
+                {
+                    "plate": plate,
+                    "confidence": round(confidence, 4),
+                    "matches_template": 0,
+                    "region": "us-az",
+                    "region_confidence": 90,
+                    "coordinates": corners,
+                    "plate_index": 0,
+                    "processing_time_ms": 12.0,
+                    "requested_topn": 10,
+                    "candidates": [{"plate": plate, "confidence": round(confidence, 4), "matches_template": 0}],
+                }
+            ],
+        }
+    )
 
 
 AGENT = "MARCHDEMO7Z2QKX5W3T1"
@@ -127,28 +200,64 @@ AGENT = "MARCHDEMO7Z2QKX5W3T1"
 def alpr_group(sensor: Sensor, plate: str, confidence: float, first_ns: int, last_ns: int, random: Generator) -> bytes:
     """The summary of a vehicle that has passed."""
     uuids = [_uuid(random) for _ in range(3)]
-    return encoded({
-        "data_type": "alpr_group", "version": 2, "epoch_start": first_ns // MS, "epoch_end": last_ns // MS,
-        "frame_start": 100, "frame_end": 140, "company_id": "demonstration", "agent_uid": AGENT, "agent_version": "4.1.0",
-        "agent_type": "alprd", "camera_id": int(sensor.source), "country": "us", "uuids": uuids, "best_uuid": uuids[1],
-        "best_plate": {"plate": plate, "confidence": round(confidence, 4), "matches_template": 0},
-        "best_plate_number": plate, "best_confidence": round(confidence, 4), "best_region": "us-az",
-        "candidates": [{"plate": plate, "confidence": round(confidence, 4), "matches_template": 0},
-                       {"plate": misread(plate, random), "confidence": round(confidence - 9, 4), "matches_template": 0}],
-        "is_parked": False, "is_preview": False, "travel_direction": round(float(random.uniform(0, 360)), 1),
-        "vehicle": {"color": [{"name": "white", "confidence": 88.1}], "body_type": [{"name": "truck-standard", "confidence": 77.0}]},
-    })
+    return encoded(
+        {
+            "data_type": "alpr_group",
+            "version": 2,
+            "epoch_start": first_ns // MS,
+            "epoch_end": last_ns // MS,
+            "frame_start": 100,
+            "frame_end": 140,
+            "company_id": "demonstration",
+            "agent_uid": AGENT,
+            "agent_version": "4.1.0",
+            "agent_type": "alprd",
+            "camera_id": int(sensor.source),
+            "country": "us",
+            "uuids": uuids,
+            "best_uuid": uuids[1],
+            "best_plate": {"plate": plate, "confidence": round(confidence, 4), "matches_template": 0},
+            "best_plate_number": plate,
+            "best_confidence": round(confidence, 4),
+            "best_region": "us-az",
+            "candidates": [
+                {"plate": plate, "confidence": round(confidence, 4), "matches_template": 0},
+                {"plate": misread(plate, random), "confidence": round(confidence - 9, 4), "matches_template": 0},
+            ],
+            "is_parked": False,
+            "is_preview": False,
+            "travel_direction": round(float(random.uniform(0, 360)), 1),
+            "vehicle": {
+                "color": [{"name": "white", "confidence": 88.1}],
+                "body_type": [{"name": "truck-standard", "confidence": 77.0}],
+            },
+        }
+    )
 
 
 def alpr_heartbeat(sensors: list[Sensor], time_ns: int) -> bytes:
-    return encoded({
-        "data_type": "heartbeat", "version": 1, "agent_uid": AGENT, "timestamp": time_ns // MS, "agent_version": "4.1.0",
-        "beanstalk_queue_size": 0, "cpu_usage_percent": 31, "system_uptime_seconds": 86_400,
-        "video_streams": [
-            {"camera_id": int(s.source), "camera_name": s.id, "fps": 15, "is_streaming": True, "last_update": time_ns // MS}
-            for s in sensors
-        ],
-    })
+    return encoded(
+        {
+            "data_type": "heartbeat",
+            "version": 1,
+            "agent_uid": AGENT,
+            "timestamp": time_ns // MS,
+            "agent_version": "4.1.0",
+            "beanstalk_queue_size": 0,
+            "cpu_usage_percent": 31,
+            "system_uptime_seconds": 86_400,
+            "video_streams": [
+                {
+                    "camera_id": int(s.source),
+                    "camera_name": s.id,
+                    "fps": 15,
+                    "is_streaming": True,
+                    "last_update": time_ns // MS,
+                }
+                for s in sensors
+            ],
+        }
+    )
 
 
 def native_frame(time_ns: int, detections: list[dict[str, Any]]) -> bytes:

@@ -91,8 +91,11 @@ def _read_uplink(sensor: int, uplink: Uplink, whole_key: int, rows: Rows) -> Non
     for number, detect in enumerate(profile.detects):
         if _holds(detect, uplink.object):
             rows.detection(
-                sensor, _observed_ns(profile, uplink, rows.received_ns), key=key + number & 0xFFFFFFFFFFFFFFFF,
-                classes=rows.classes(sensor, dict(detect.classes)) if detect.classes else -1, confidence=detect.confidence,
+                sensor,
+                _observed_ns(profile, uplink, rows.received_ns),
+                key=key + number & 0xFFFFFFFFFFFFFFFF,
+                classes=rows.classes(sensor, dict(detect.classes)) if detect.classes else -1,
+                confidence=detect.confidence,
             )
             return
 
@@ -143,6 +146,11 @@ def _holds(detect: Detect, said: Any) -> bool:
         value = detect.default
     if value is None:
         return False
-    if detect.above is not None and isinstance(value, int | float) and not isinstance(value, bool) and value > detect.above:
+    if (
+        detect.above is not None
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value > detect.above
+    ):
         return True
     return value in detect.values

@@ -40,9 +40,18 @@ class Rows:
         self.number, self.received_ns, self.topic = number, received_ns, topic
 
     def detection(
-        self, sensor: int, observed_ns: int, *, key: int, place: Place = Place.OWN,
-        where: tuple[float, float] = (NAN, NAN), spread: tuple[float, float, float] = NO_SPREAD,
-        classes: int = -1, confidence: float = 1.0, source: int = 0, plate: int = 0,
+        self,
+        sensor: int,
+        observed_ns: int,
+        *,
+        key: int,
+        place: Place = Place.OWN,
+        where: tuple[float, float] = (NAN, NAN),
+        spread: tuple[float, float, float] = NO_SPREAD,
+        classes: int = -1,
+        confidence: float = 1.0,
+        source: int = 0,
+        plate: int = 0,
     ) -> None:
         """One reading. `key` is what makes it this one and no other: a reading with the same key is a repeat."""
         self._whole.append((sensor, observed_ns, self.received_ns, self.number, place, classes, source, plate))
@@ -112,19 +121,31 @@ class Rows:
         real = np.array(self._real, np.float64).reshape(n, 6)
         vectors = np.array([*self._vectors, np.full(len(CLASSES), 1 / len(CLASSES))])
         readings = Readings(
-            observed_ns=np.array(columns[1], np.int64), received_ns=np.array(columns[2], np.int64),
-            sensor=np.array(columns[0], np.int32), message=np.array(columns[3], np.int32),
-            place=np.array(columns[4], np.int8), where=real[:, :2], spread=real[:, 2:5],
-            class_likelihood=vectors[np.array(columns[5], np.int64)], confidence=real[:, 5],
-            source=np.array(columns[6], np.uint64), plate=np.array(columns[7], np.uint64),
+            observed_ns=np.array(columns[1], np.int64),
+            received_ns=np.array(columns[2], np.int64),
+            sensor=np.array(columns[0], np.int32),
+            message=np.array(columns[3], np.int32),
+            place=np.array(columns[4], np.int8),
+            where=real[:, :2],
+            spread=real[:, 2:5],
+            class_likelihood=vectors[np.array(columns[5], np.int64)],
+            confidence=real[:, 5],
+            source=np.array(columns[6], np.uint64),
+            plate=np.array(columns[7], np.uint64),
         )
         looks = np.array(self._looks, np.int64).reshape(-1, 3)
         signs = np.array(self._signs, np.int64).reshape(-1, 3)
         return Decoded(
             readings,
             Looks(looks[:, 0], looks[:, 1], looks[:, 2].astype(np.int32)),
-            Signs(signs[:, 0], signs[:, 1].astype(np.int32), signs[:, 2].astype(np.int8), np.array(self._values, np.float64)),
-            tuple(self.rejections), tuple(self._plates),
+            Signs(
+                signs[:, 0],
+                signs[:, 1].astype(np.int32),
+                signs[:, 2].astype(np.int8),
+                np.array(self._values, np.float64),
+            ),
+            tuple(self.rejections),
+            tuple(self._plates),
         )
 
 

@@ -28,13 +28,13 @@ class Seen(msgspec.Struct, gc=False):
     id: str
     camera: str
     label: str | None = None
-    sub_label: Any = None                       # null, a name, or [name, score]
+    sub_label: Any = None  # null, a name, or [name, score]
     frame_time: Number | None = None
     box: tuple[Number, Number, Number, Number] | None = None
     score: Number | None = None
     top_score: Number | None = None
     false_positive: bool | None = None
-    recognized_license_plate: Any = None        # a plate, or [plate, score]
+    recognized_license_plate: Any = None  # a plate, or [plate, score]
     recognized_license_plate_score: Number | None = None
 
 
@@ -97,15 +97,15 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
         case ["tracked_object_update"]:
             _read_update(feed, _update.decode(payload), rows)
         case ["available"]:
-            for row, sensor in enumerate(rows.catalogue.sensors):
+            for number, sensor in enumerate(rows.catalogue.sensors):
                 if sensor.feed == feed.id:
-                    rows.sign(row, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
+                    rows.sign(number, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
         case [camera, "status", "detect"]:
             row = rows.sensor(feed.id, camera)
             if row is not None:
                 rows.sign(row, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
         case _:
-            pass        # statistics, counts, switches, snapshots: nothing to detect
+            pass  # statistics, counts, switches, snapshots: nothing to detect
 
 
 def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
@@ -128,9 +128,11 @@ def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
     score = 0.5 if score is None else float(score)
     plate, plate_score = _with_score(seen.recognized_license_plate, seen.recognized_license_plate_score)
     rows.detection(
-        sensor, observed_ns,
+        sensor,
+        observed_ns,
         key=key_of(b"frigate", feed.id.encode(), seen.camera.encode(), seen.id.encode(), str(seen.frame_time).encode()),
-        place=Place.PIXEL, where=((float(x1) + float(x2)) / 2, float(y2)),
+        place=Place.PIXEL,
+        where=((float(x1) + float(x2)) / 2, float(y2)),
         classes=rows.label(sensor, seen.label or "other", score),
         confidence=score if plate is None else min(score, plate_score),
         source=source_key(rows.catalogue.sensors[sensor].id, seen.id),
@@ -140,15 +142,22 @@ def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
 
 def _read_update(feed: Feed, update: Update, rows: Rows) -> None:
     if update.camera is None:
-        return                  # a description by a language model, before cameras were named in it
+        return  # a description by a language model, before cameras were named in it
     sensor = _heard(feed, update.camera, rows)
     if sensor is None or update.type != "lpr" or not update.plate or update.id is None:
         return
     observed_ns = rows.received_ns if update.timestamp is None else ns_from_seconds(update.timestamp)
     rows.detection(
-        sensor, observed_ns,
-        key=key_of(b"frigate-lpr", feed.id.encode(), update.camera.encode(), update.id.encode(), update.plate.encode(),
-                   str(update.timestamp).encode()),
+        sensor,
+        observed_ns,
+        key=key_of(
+            b"frigate-lpr",
+            feed.id.encode(),
+            update.camera.encode(),
+            update.id.encode(),
+            update.plate.encode(),
+            str(update.timestamp).encode(),
+        ),
         classes=rows.label(sensor, "vehicle", 0.9),
         confidence=0.5 if update.score is None else float(update.score),
         source=source_key(rows.catalogue.sensors[sensor].id, update.id),

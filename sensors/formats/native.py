@@ -18,7 +18,7 @@ from sensors.readings import Place
 from sensors.repeats import key_of
 
 Number = int | float
-ODD = 0x9E3779B97F4A7C15        # spreads the members of one frame over the keys
+ODD = 0x9E3779B97F4A7C15  # spreads the members of one frame over the keys
 
 
 class Member(msgspec.Struct, gc=False):
@@ -82,7 +82,7 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
 
 
 def _read_loose(payload: bytes, sensor: int, key: int, rows: Rows) -> None:
-    frame = _loose.decode(payload)          # what is no frame at all is the caller's to reject
+    frame = _loose.decode(payload)  # what is no frame at all is the caller's to reject
     frame_ns = _observed_ns(frame.time, rows.received_ns)
     rows.look(sensor, frame_ns)
     for number, raw in enumerate(frame.detections):
@@ -105,7 +105,13 @@ def _detection(member: Member, sensor: int, frame_ns: int, key: int, rows: Rows)
     place, where, spread = _place(member)
     plate = rows.plate(member.plate, observed_ns, sensor) if member.plate else 0
     rows.detection(
-        sensor, observed_ns, key=key, place=place, where=where, spread=spread, classes=_classes(member, sensor, rows),
+        sensor,
+        observed_ns,
+        key=key,
+        place=place,
+        where=where,
+        spread=spread,
+        classes=_classes(member, sensor, rows),
         confidence=1.0 if member.confidence is None else float(member.confidence),
         source=0 if member.source_id is None else source_key(rows.catalogue.sensors[sensor].id, str(member.source_id)),
         plate=plate,

@@ -60,6 +60,7 @@ def subscriptions(feed: Feed) -> tuple[str, ...]:
 
 def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
     """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    del topic  # the message itself says what it is
     message = _message.decode(payload)
     match message.data_type:
         case "alpr_results":
@@ -92,14 +93,20 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
     if sensor is None:
         return
     rows.sign(sensor, Sign.HEARD)
-    best = msgspec.convert(message.best_plate, Plate) if isinstance(message.best_plate, dict) else Plate(
-        message.best_plate if isinstance(message.best_plate, str) else ""
+    best = (
+        msgspec.convert(message.best_plate, Plate)
+        if isinstance(message.best_plate, dict)
+        else Plate(message.best_plate if isinstance(message.best_plate, str) else "")
     )
     text = message.best_plate_number or best.plate
     confidence = message.best_confidence if message.best_confidence is not None else best.confidence
     first = message.best_uuid or (message.uuids or [""])[0]
     key = key_of(
-        b"group", feed.id.encode(), str(sensor).encode(), first.encode() or payload, str(message.epoch_start).encode(),
+        b"group",
+        feed.id.encode(),
+        str(sensor).encode(),
+        first.encode() or payload,
+        str(message.epoch_start).encode(),
         b"preview" if message.is_preview else b"",
     )
     end = message.epoch_end if message.epoch_end is not None else message.epoch_start
@@ -108,7 +115,11 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
 
 def _detection(sensor: int, observed_ns: int, key: int, plate: str, percent: float, rows: Rows) -> None:
     rows.detection(
-        sensor, observed_ns, key=key, classes=rows.label(sensor, "vehicle", 0.95), confidence=percent / 100,
+        sensor,
+        observed_ns,
+        key=key,
+        classes=rows.label(sensor, "vehicle", 0.95),
+        confidence=percent / 100,
         plate=rows.plate(plate, observed_ns, sensor) if plate else 0,
     )
 

@@ -21,21 +21,38 @@ MAY_IMPORT = {
 
 # The shell: files that touch sockets, files, clocks or chance. Every other file of these rooms is pure.
 SHELL = {
-    "sensors/ingest.py", "sensors/journal.py", "sensors/keys.py", "sensors/vault.py",
-    "alerts/outbox.py", "alerts/delivery.py", "alerts/channels.py", "alerts/audit.py",
+    "sensors/ingest.py",
+    "sensors/journal.py",
+    "sensors/keys.py",
+    "sensors/vault.py",
+    "alerts/outbox.py",
+    "alerts/delivery.py",
+    "alerts/channels.py",
+    "alerts/audit.py",
 }
 PURE_ROOMS = {"model", "geo", "sensors", "fusion", "alerts"}
 ALSO_PURE = {"runtime/advance.py", "runtime/inbox.py", "runtime/steps.py", "runtime/snapshot.py"}
 IMPURE = {
-    "asyncio", "paho", "sqlite3", "logging", "time", "random", "socket", "threading", "subprocess", "secrets", "os",
-    "http", "urllib", "requests", "uuid",
+    "asyncio",
+    "paho",
+    "sqlite3",
+    "logging",
+    "time",
+    "random",
+    "socket",
+    "threading",
+    "subprocess",
+    "secrets",
+    "os",
+    "http",
+    "urllib",
+    "requests",
+    "uuid",
 }
 
 
 def files() -> list[str]:
-    return sorted(
-        str(path.relative_to(ROOT)) for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py")
-    )
+    return sorted(str(path.relative_to(ROOT)) for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
 
 
 def imports(file: str) -> set[str]:
@@ -52,17 +69,30 @@ def imports(file: str) -> set[str]:
 
 @pytest.mark.parametrize("file", files())
 def test_a_room_knows_only_the_rooms_below_it(file: str) -> None:
-    room = file.split("/")[0]
+    room = file.split("/", maxsplit=1)[0]
     assert imports(file) & OURS <= MAY_IMPORT[room]
 
 
-@pytest.mark.parametrize("file", [f for f in files() if f.split("/")[0] in PURE_ROOMS and f not in SHELL] + sorted(ALSO_PURE))
+@pytest.mark.parametrize(
+    "file", [f for f in files() if f.split("/")[0] in PURE_ROOMS and f not in SHELL] + sorted(ALSO_PURE)
+)
 def test_a_pure_file_touches_no_socket_file_clock_or_chance(file: str) -> None:
     assert not imports(file) & IMPURE
 
 
 def test_model_needs_numpy_and_nothing_else_from_outside() -> None:
-    allowed = {"numpy", "dataclasses", "enum", "typing", "datetime", "re", "functools", "collections", "__future__", "model"}
+    allowed = {
+        "numpy",
+        "dataclasses",
+        "enum",
+        "typing",
+        "datetime",
+        "re",
+        "functools",
+        "collections",
+        "__future__",
+        "model",
+    }
     for file in files():
         if file.startswith("model/"):
             assert imports(file) <= allowed, file
