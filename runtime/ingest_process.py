@@ -1,4 +1,6 @@
-"""The ingest as a process of its own: `python -m runtime.ingest_process SITE`. Ends when it is told to, or its parent dies."""
+"""The ingest as a process of its own: `python -m runtime.ingest_process SITE PARENT`.
+
+Ends when it is told to, or when its parent, whose pid it is given, is its parent no more."""
 
 import os
 import signal
@@ -16,8 +18,8 @@ from sensors.journal import JournalTaken, Writer
 TAKEOVER_S = 10.0  # how long the writer before may take to die
 
 
-def main(folder: Path) -> int:
-    c, parent, ended = load(folder), os.getppid(), []
+def main(folder: Path, parent: int) -> int:
+    c, ended = load(folder), list[bool]()
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process in order
     places, mqtt = Places(c.state), c.site.mqtt
@@ -56,4 +58,4 @@ def _writer(places: Places) -> Writer:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -427,7 +427,7 @@ def _reloaded(folder: Path, old: Configuration, pipeline: Pipeline, report: Call
 
 
 def _ingest(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "runtime.ingest_process", str(folder)])
+    return subprocess.Popen([sys.executable, "-m", "runtime.ingest_process", str(folder), str(os.getpid())])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,10 +5,8 @@ snapshot of another version is recognised and never misread.
 """
 
 import types
-from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
 from hashlib import blake2b
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +14,9 @@ import msgspec
 import numpy as np
 
 T = TypeVar("T")
+# A type never changes, so what is worked out of it is kept.
+_HINTS: dict[Any, dict[str, Any]] = {}
+_DIGESTS: dict[Any, bytes] = {}
 PLAIN = (int, float, str, bytes, bool, type(None))
 
 
@@ -81,14 +82,16 @@ def _built(kind: Any, plain: Any) -> Any:
     return plain
 
 
-@cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _hints(kind: Any) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
-@cache
-def _digest(kind: Hashable) -> bytes:
-    return blake2b(_described(kind, ()).encode(), digest_size=16).digest()
+def _digest(kind: Any) -> bytes:
+    if kind not in _DIGESTS:
+        _DIGESTS[kind] = blake2b(_described(kind, ()).encode(), digest_size=16).digest()
+    return _DIGESTS[kind]
 
 
 def _described(kind: Any, above: tuple[type, ...]) -> str:
