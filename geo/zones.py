@@ -139,8 +139,8 @@ def offset_m(lines: Lines, line: int, sector: Rows, position: Array) -> Array:
 def crossings(lines: Lines, sector: Rows, start: Array, end: Array) -> Crossings:
     """Where segments from `start` to `end` (n, 2) m cross lines, ordered by segment, line and place on the segment.
 
-    A point on the line counts as on its left, so a segment through a vertex crosses once, one that ends on the line
-    and goes back does not cross, and the parts of a cut segment cross as often as the whole.
+    A segment through a vertex crosses once, and the parts of a cut segment cross as often as the whole. A point exactly
+    on an edge counts as on its left.
     """
     parts = [
         _crossings(lines, k, np.flatnonzero(sector == k), start, end) for k in np.unique(sector[sector >= 0]).tolist()
