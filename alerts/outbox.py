@@ -20,6 +20,7 @@ VERSION = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB, position INTEGER, now_ns INTEGER);
+CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE IF NOT EXISTS revisions (
     number INTEGER PRIMARY KEY, alert TEXT, revision INTEGER, phase TEXT, severity TEXT, raised_ns INTEGER, told_ns INTEGER,
     record BLOB, UNIQUE (alert, revision));
@@ -47,7 +48,9 @@ class OutboxOfAnotherVersion(Exception):
 class Commit:
     """What a stretch of the journal led to."""
 
-    state: bytes
+    state: bytes  # the snapshot, but for its parts
+    parts: dict[int, bytes]  # those that are new
+    parts_used: set[int]  # all that it refers to; others are removed
     position: int  # of the journal frame from which reading goes on
     now_ns: int
     alerts: tuple[Alert, ...] = ()
@@ -98,6 +101,9 @@ class Outbox:
     def _write(self, step: Commit) -> None:
         db = self._db
         db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (step.state, step.position, step.now_ns))
+        held = {number for (number,) in db.execute("SELECT number FROM parts")}
+        db.executemany("DELETE FROM parts WHERE number = ?", [(n,) for n in held - step.parts_used])
+        db.executemany("INSERT INTO parts VALUES (?, ?)", list(step.parts.items()))
         db.executemany(
             "INSERT OR IGNORE INTO revisions (alert, revision, phase, severity, raised_ns, told_ns, record) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -131,10 +137,18 @@ class Outbox:
         for name, value in step.status.items():
             db.execute("INSERT OR REPLACE INTO status VALUES (?, ?)", (name, msgspec.json.encode(value)))
 
-    def snapshot(self) -> tuple[bytes, int] | None:
-        """(state, position) of the last commit."""
+    def snapshot(self) -> tuple[bytes, dict[int, bytes], int] | None:
+        """(state, its parts, position) of the last commit."""
+        self._db.execute("BEGIN")
         row = self._db.execute("SELECT state, position FROM snapshot").fetchone()
-        return None if row is None else (row[0], row[1])
+        parts = dict(self._db.execute("SELECT number, data FROM parts").fetchall())
+        self._db.execute("COMMIT")
+        return None if row is None else (row[0], parts, row[1])
+
+    def now_ns(self) -> int:
+        """The received time up to which the last commit goes; 0 before the first."""
+        row = self._db.execute("SELECT now_ns FROM snapshot").fetchone()
+        return 0 if row is None else int(row[0])
 
     # ── actions: from people, by way of the journal ──────────────────────────────────────────────
 

@@ -36,7 +36,7 @@ class FusionState:
 
     clock_ns: int  # event clock; 0 before the first row
     waiting: Detections  # rows that no closed scan has seen
-    window: Detections  # rows of the closed scans that may still be re-run
+    window: tuple[Detections, ...]  # rows of the closed scans that may still be re-run, as they came
     checkpoints: tuple[Checkpoint, ...]  # oldest first, the last is that of the newest closed scan
 
     @property
@@ -50,7 +50,7 @@ class FusionState:
 
 def at_rest() -> FusionState:
     """Before anything has been seen."""
-    return FusionState(0, Detections.none(), Detections.none(), ())
+    return FusionState(0, Detections.none(), (), ())
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,12 @@ def _closed(
     checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none()),)
     old = state.waiting.observed_ns <= checkpoints[0].time_ns
     too_late, fresh = state.waiting.take(old), state.waiting.take(~old)
-    earliest_ns = int(fresh.observed_ns.min(initial=end_ns))
+    later = fresh.observed_ns > end_ns
+    due = fresh.take(~later)
+    earliest_ns = int(due.observed_ns.min(initial=end_ns))
     kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
-    rows = Detections.joined([state.window, fresh])
     tracks, time_ns, scans = kept[-1].tracks, kept[-1].time_ns, []
+    rows = Detections.joined([_after(chunk, time_ns) for chunk in (*state.window, due)])
     number = -(-rows.observed_ns // settings.scan_ns)  # the scan that each row belongs to
     while time_ns < end_ns:
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
@@ -147,10 +149,15 @@ def _closed(
         scans.append(scan_of(settings, tracks, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
-    later = rows.observed_ns > end_ns
-    seen_before = (rows.observed_ns > kept[oldest].time_ns) & ~later
-    state = FusionState(max(clock_ns, state.clock_ns), rows.take(later), rows.take(seen_before), tuple(kept[oldest:]))
+    window = tuple(c for c in (*state.window, due) if len(c) and c.observed_ns.max() > kept[oldest].time_ns)
+    state = FusionState(max(clock_ns, state.clock_ns), fresh.take(later), window, tuple(kept[oldest:]))
     return state, scans, too_late
+
+
+def _after(rows: Detections, time_ns: int) -> Detections:
+    """Those observed after a time; the rows themselves where that is all of them."""
+    later = rows.observed_ns > time_ns
+    return rows if later.all() else rows.take(later)
 
 
 def _next_scan(settings: Settings, tracks: Tracks, number: NDArray[np.int64], time_ns: int, end_ns: int) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.alerts import Alert
 from model.classes import CLASSES
 from model.detections import Detections
-from model.tracks import Tracks, name_of
+from model.tracks import Tracks, names_of
 
 Array = NDArray[np.float64]
 INT, REAL, TEXT = pa.int64(), pa.float64(), pa.string()
@@ -91,13 +91,14 @@ def track_rows(time_ns: int, tracks: Tracks, lat: Array, lon: Array, sensor_ids:
     """Rows of one scan's confirmed tracks, each with the sensors that saw it, newest first, parted by blanks."""
     share, name = _classes(tracks.class_probability)
     newest = np.argsort(-tracks.sensors_ns, axis=1, kind="stable")
-    sensors = [
-        " ".join(sensor_ids[s] for s in row if s >= 0) for row in np.take_along_axis(tracks.sensors, newest, axis=1)
-    ]
+    seen_by = np.take_along_axis(tracks.sensors, newest, axis=1)
+    # Few combinations of sensors make up many tracks.
+    texts = {row: " ".join(sensor_ids[s] for s in row if s >= 0) for row in set(map(tuple, seen_by.tolist()))}
+    sensors = [texts[row] for row in map(tuple, seen_by.tolist())]
     return pa.table(
         [
             np.full(len(tracks), time_ns, np.int64),
-            [name_of(i) for i in tracks.id],
+            names_of(tracks.id),
             lat,
             lon,
             _sigma(tracks.covariance[:, :2, :2]),

@@ -58,6 +58,14 @@ def name_of(key: int) -> str:
     return "T" + "".join(reversed(digits))
 
 
+def names_of(keys: NDArray[np.uint64]) -> list[str]:
+    """`name_of` for many."""
+    shifts = np.arange(60, -1, -5, dtype=np.uint64)
+    digits = np.frombuffer(ALPHABET.encode(), np.uint8)[(keys[:, None] >> shifts) & np.uint64(31)]
+    digits = np.concatenate([np.full((len(keys), 1), ord("T"), np.uint8), digits], axis=1)
+    return [name.decode() for name in np.ascontiguousarray(digits).view("S14").ravel().tolist()]
+
+
 def key_of(name: str) -> int:
     """The key that `name_of` wrote. Raises ValueError for anything else."""
     if len(name) != 14 or name[0] != "T":

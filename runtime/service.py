@@ -20,24 +20,28 @@ import numpy as np
 
 from alerts.channels import Channel, MqttChannel, WebhookChannel
 from alerts.delivery import Couriers
+from alerts.memory import Memory
 from alerts.outbox import Commit, Outbox
+from fusion.order import Checkpoint
 from geo.frames import wgs84_from_plane
 from history.embedded import EmbeddedStore
 from history.influx import InfluxStore
 from history.store import Store
 from history.tables import alert_rows, detection_rows, track_rows
+from model.detections import Detections
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning
 from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.mistakes import Mistakes, render
-from runtime.snapshot import AnotherVersion, restored, snapshot
+from runtime.snapshot import AnotherVersion, Parts, restored
 from runtime.steps import grid, steps
 from runtime.world import world_of
 from sensors import journal
 from sensors.journal import Frame, JournalDamaged, Position
 from sensors.keys import DayKeys, lasting_key
+from sensors.repeats import Bucket
 from sensors.vault import Vault
 
 COMMIT_S = 0.25  # at the latest this long after a step; sooner where an alert waits
@@ -46,6 +50,7 @@ ROUND_MESSAGES = 20_000  # taken from the journal at a time
 IDLE_S = 0.02
 SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
+PARTS = (Checkpoint, Detections, Bucket, Memory)  # what of a state stays as it is from one commit to the next
 
 
 class AlreadyRunning(Exception):
@@ -175,15 +180,18 @@ class Pipeline:
 
     def configure(self, c: Configuration) -> None:
         """Take a configuration into use. What the state says of things that the new one no longer has is let go."""
+        self._parts = Parts(PARTS)
         self._c, self._world = c, world_of(c, plate_key(c))
         self._mark = fingerprint(self._world)
         kept = self.outbox.snapshot()
         if kept is None:
             return
-        mark, data = kept[0][: len(self._mark)], kept[0][len(self._mark) :]
-        self._next, self._rest, self._frames = Position.of(kept[1]), Messages.none(), []
+        root, parts, position = kept
+        mark, data = root[: len(self._mark)], root[len(self._mark) :]
+        self._parts = Parts(PARTS, max(parts, default=0) + 1)
+        self._next, self._rest, self._frames = Position.of(position), Messages.none(), []
         try:
-            self.state = restored(State, data)
+            self.state = restored(State, data, parts)
         except AnotherVersion as error:
             self._report(f"{error} Tracking begins anew from the journal; alerts stay in the outbox.")
             self.state = None
@@ -282,9 +290,12 @@ class Pipeline:
         status = self._status() if now >= self._status_due else {}
         if status:
             self._status_due = now + STATUS_S
+        root, parts, used = self._parts.snapshot(self.state)
         self.outbox.commit(
             Commit(
-                state=self._mark + snapshot(self.state),
+                state=self._mark + root,
+                parts=parts,
+                parts_used=used,
                 position=position.number(),
                 now_ns=self.state.now_ns,
                 alerts=tuple(a for o in undone for a in o.alerts),

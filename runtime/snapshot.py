@@ -4,11 +4,12 @@ The types say how to read it, so nothing in the bytes can name code to run. A di
 snapshot of another version is recognised and never misread.
 """
 
-import types
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import blake2b
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -24,31 +25,70 @@ class AnotherVersion(ValueError):
     """The bytes were written from other types than those that would read them."""
 
 
+class Parts:
+    """Remembers which parts of earlier values have been written, so that a value that shares them need not write them again.
+
+    A part is any object of the given types. Values never change, so the same object is the same part.
+    """
+
+    def __init__(self, kinds: tuple[type, ...], first: int = 1) -> None:
+        self.kinds = kinds
+        self._next = first
+        self._known: dict[int, tuple[Any, int]] = {}  # the object is held, so that its id is nobody else's
+
+    def snapshot(self, value: Any) -> tuple[bytes, dict[int, bytes], set[int]]:
+        """(the value but for its parts, the parts that are new by number, the numbers of all its parts)."""
+        fresh: dict[int, bytes] = {}
+        used: dict[int, tuple[Any, int]] = {}
+
+        def reference(part: Any) -> dict[str, int]:
+            held = self._known.get(id(part)) or used.get(id(part))
+            if held is None:
+                held = (part, self._next)
+                self._next += 1
+                fresh[held[1]] = msgspec.msgpack.encode(_fields(part, None))
+            used[id(part)] = held
+            return {"part": held[1]}
+
+        whole = msgspec.msgpack.encode(
+            _fields(value, lambda each: reference(each) if isinstance(each, self.kinds) else None)
+        )
+        self._known = used
+        return _digest(type(value)) + whole, fresh, {number for _, number in used.values()}
+
+
 def snapshot(value: Any) -> bytes:
-    """The bytes of a dataclass value."""
-    return _digest(type(value)) + msgspec.msgpack.encode(_plain(value))
+    """The bytes of a dataclass value, whole."""
+    return _digest(type(value)) + msgspec.msgpack.encode(_fields(value, None))
 
 
-def restored(kind: type[T], data: bytes) -> T:
-    """The value of type `kind` that `snapshot` wrote. Raises AnotherVersion."""
+def restored(kind: type[T], data: bytes, parts: Mapping[int, bytes] = MappingProxyType({})) -> T:
+    """The value of type `kind` that was written. Raises AnotherVersion."""
     digest = _digest(kind)
     if data[: len(digest)] != digest:
         raise AnotherVersion("The snapshot was written by another version of Marchwarden.")
-    value: T = _built(kind, msgspec.msgpack.decode(data[len(digest) :]))
+    value: T = _built(kind, msgspec.msgpack.decode(data[len(digest) :]), parts)
     return value
 
 
-def _plain(value: Any) -> Any:
+Refer = Callable[[Any], Any] | None
+
+
+def _fields(value: Any, refer: Refer) -> list[Any]:
+    return [_plain(getattr(value, f.name), refer) for f in fields(value)]
+
+
+def _plain(value: Any, refer: Refer) -> Any:
     if isinstance(value, np.ndarray):
         return [value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes()]
     if is_dataclass(value):
-        return [_plain(getattr(value, f.name)) for f in fields(value)]
+        return (refer and refer(value)) or _fields(value, refer)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [_plain(v, refer) for v in value]
     if isinstance(value, dict):
-        return [[_plain(k), _plain(v)] for k, v in value.items()]
+        return [[_plain(k, refer), _plain(v, refer)] for k, v in value.items()]
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, PLAIN):
@@ -56,27 +96,23 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A {type(value).__name__} cannot be part of a snapshot.")
 
 
-def _built(kind: Any, plain: Any) -> Any:
+def _built(kind: Any, plain: Any, parts: Mapping[int, bytes]) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin is np.ndarray:
         dtype, shape, data = plain
         return np.frombuffer(data, np.dtype(dtype)).reshape(shape)
     if isinstance(kind, type) and is_dataclass(kind):
+        if isinstance(plain, dict):
+            plain = msgspec.msgpack.decode(parts[plain["part"]])
         hints = _hints(kind)
-        return kind(**{f.name: _built(hints[f.name], v) for f, v in zip(fields(kind), plain, strict=True)})
+        return kind(**{f.name: _built(hints[f.name], v, parts) for f, v in zip(fields(kind), plain, strict=True)})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(plain)
     if origin is tuple:
         inner = [args[0]] * len(plain) if args[1:] == (...,) else args
-        return tuple(_built(k, v) for k, v in zip(inner, plain, strict=True))
+        return tuple(_built(k, v, parts) for k, v in zip(inner, plain, strict=True))
     if origin is dict:
-        return {_built(args[0], k): _built(args[1], v) for k, v in plain}
-    if origin in (Union, types.UnionType):
-        chosen = [k for k in args if k in PLAIN or k is type(None)]
-        if len(chosen) < len(args) and plain is not None and not isinstance(plain, tuple(chosen)):
-            chosen = [k for k in args if k not in chosen]
-            return _built(chosen[0], plain)
-        return plain
+        return {_built(args[0], k, parts): _built(args[1], v, parts) for k, v in plain}
     if kind is float:
         return float(plain)
     return plain

@@ -93,7 +93,7 @@ class Limits:
     repeat_ns: int = 600_000_000_000  # for how long a message is recognised as seen before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """All registered sensors. Row i of every column is `sensors[i]`."""
 

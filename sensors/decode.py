@@ -6,6 +6,7 @@ that need no knowledge of the vendor. How a format reads lives in `formats/`.
 
 from collections.abc import Callable
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
@@ -21,6 +22,12 @@ from sensors.repeats import Seen, recognise
 
 FORMATS: dict[str, ModuleType] = {"native": native, "frigate": frigate, "chirpstack": chirpstack, "openalpr": openalpr}
 INTERNAL = "$marchwarden/"
+Route = tuple[Feed, Callable[..., None]] | None
+
+# Where each topic leads, found once for each catalogue. Topics are the senders' to choose, so there is a bound.
+_ROUTES: WeakKeyDictionary[Catalogue, dict[str, Route]] = WeakKeyDictionary()
+ROUTES_MAX = 200_000
+
 CHECKS = {
     Reason.NOT_FINITE: "A number is NaN or infinite.",
     Reason.OUT_OF_RANGE: "A number is beyond what can be: a latitude over 90, a negative σ, a confidence over 1.",
@@ -33,7 +40,9 @@ CHECKS = {
 def decode(catalogue: Catalogue, seen: Seen, messages: Messages) -> tuple[Seen, Decoded]:
     """What the messages say, and the memory of repeats after them."""
     rows = Rows(catalogue)
-    routes: dict[str, tuple[Feed, Callable[..., None]] | None] = {}
+    routes = _ROUTES.setdefault(catalogue, {})
+    if len(routes) > ROUTES_MAX:
+        routes.clear()
     retained = messages.retained.tolist()
     for number, (topic, payload, received_ns) in enumerate(
         zip(messages.topics, messages.payloads, messages.received_ns.tolist(), strict=True)
@@ -50,7 +59,7 @@ def decode(catalogue: Catalogue, seen: Seen, messages: Messages) -> tuple[Seen, 
     return _checked(catalogue.limits, seen, rows)
 
 
-def _route(catalogue: Catalogue, topic: str) -> tuple[Feed, Callable[..., None]] | None:
+def _route(catalogue: Catalogue, topic: str) -> Route:
     for feed in catalogue.feeds:
         if topic == feed.topic or topic.startswith(feed.topic + "/"):
             return feed, FORMATS[feed.format].read
@@ -64,7 +73,7 @@ def _read(
     if len(payload) > limits.payload_bytes_max or payload.startswith(TOO_LARGE_MARK):
         rows.reject(Reason.TOO_LARGE, f"Above {limits.payload_bytes_max:,} bytes.")
         return
-    before = rows.counts()
+    before = rows.count()
     if retained:
         if feed.format == "frigate" and frigate.is_state(feed, topic):
             read(feed, topic, payload, rows)
@@ -80,7 +89,7 @@ def _read(
         rows.reject(Reason.NOT_FINITE if number else Reason.NOT_JSON, f"{type(error).__name__}: {error}."[:200])
     except (ValueError, OverflowError) as error:
         rows.reject(Reason.WRONG_SHAPE, f"{error}"[:200])
-    if rows.counts() == before:
+    if rows.count() == before:
         rows.reject(Reason.NO_DETECTION, "Understood; there is nothing in it to detect.")
 
 

@@ -20,7 +20,7 @@ from geo.frames import (
     turn_between,
     wgs84_from_plane,
 )
-from geo.zones import Zones, inside
+from geo.zones import Zones, distance_m
 from model.detections import Detections, Kind
 from model.rejections import Reason, Rejection
 from sensors.cameras import ground_from_pixel
@@ -220,10 +220,8 @@ def _resectored(
 
 def _private(zones: Zones, sector: NDArray[np.int16], position: Array) -> NDArray[np.bool_]:
     private = np.zeros(len(sector), np.bool_)
-    if zones.privacy.any():
-        known = np.flatnonzero(np.isfinite(position).all(axis=1))
-        point, zone = inside(zones, sector[known], position[known])
-        private[known[point[zones.privacy[zone]]]] = True
+    for zone in np.flatnonzero(zones.privacy).tolist():
+        private |= distance_m(zones, zone, sector, position, far_m=1.0) <= 0
     return private
 
 

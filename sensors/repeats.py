@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
-BUCKETS = 8  # the memory is cut into about this many ages
+SPANS = 8  # the memory is forgotten in about this many pieces
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Keys first seen from `since_ns` on, until the next bucket begins."""
+    """Keys first seen in the span of time that begins at `since_ns`. A span has several buckets while it lasts."""
 
     since_ns: int
     keys: Keys  # sorted
@@ -29,9 +29,10 @@ class Seen:
         return cls(())
 
 
-def key_of(*parts: bytes) -> int:
+def key_of(*parts: bytes | str) -> int:
     """A 64-bit key of what makes a message itself."""
-    return int.from_bytes(blake2b(b"\0".join(parts), digest_size=8).digest())
+    whole = b"\0".join([part if isinstance(part, bytes) else part.encode() for part in parts])
+    return int.from_bytes(blake2b(whole, digest_size=8).digest())
 
 
 def recognise(seen: Seen, keys: Keys, received_ns: NDArray[np.int64], repeat_ns: int) -> tuple[Seen, NDArray[np.bool_]]:
@@ -48,17 +49,27 @@ def recognise(seen: Seen, keys: Keys, received_ns: NDArray[np.int64], repeat_ns:
         row = np.minimum(np.searchsorted(bucket.keys, keys), len(bucket.keys) - 1)
         repeated |= bucket.keys[row] == keys
     now_ns = int(received_ns[-1])
-    span_ns = max(repeat_ns // BUCKETS, 1)
+    span_ns = max(repeat_ns // SPANS, 1)
     starts = received_ns // span_ns * span_ns
-    buckets = list(seen.buckets)
+    buckets = seen.buckets
     for start in np.unique(starts).tolist():
         fresh = np.sort(keys[~repeated & (starts == start)])
-        if not len(fresh):
-            continue
-        if buckets and buckets[-1].since_ns == start:
-            merged = np.concatenate([buckets[-1].keys, fresh])
-            merged.sort(kind="stable")
-            buckets[-1] = Bucket(start, merged)
-        else:
-            buckets.append(Bucket(start, fresh))
+        if len(fresh):
+            buckets = _with(buckets, Bucket(start, fresh))
     return Seen(tuple(b for b in buckets if b.since_ns + span_ns + repeat_ns > now_ns)), repeated
+
+
+def _with(buckets: tuple[Bucket, ...], fresh: Bucket) -> tuple[Bucket, ...]:
+    """One bucket more; neighbours of one span and like size become one, so that there are few and most stay as they are.
+
+    That is the log-structured merge of O'Neil, Cheng, Gawlick & O'Neil (1996): each key is copied some log n times.
+    """
+    kept = [*buckets, fresh]
+    while len(kept) > 1:
+        earlier, last = kept[-2], kept[-1]
+        if earlier.since_ns != last.since_ns or len(earlier.keys) > 2 * len(last.keys):
+            break
+        merged = np.concatenate([earlier.keys, last.keys])
+        merged.sort(kind="stable")
+        kept[-2:] = [Bucket(last.since_ns, merged)]
+    return tuple(kept)

@@ -40,7 +40,9 @@ def sensors(count: int, **columns: Any) -> SensorColumns:
     return base.but(**{name: np.asarray(value) for name, value in columns.items()})
 
 
-def detections(at_s: Any, position: Any, sensor: Any = 0, sigma_m: float = 3.0, late_s: Any = 0.2, **columns: Any) -> Detections:
+def detections(
+    at_s: Any, position: Any, sensor: Any = 0, sigma_m: float = 3.0, late_s: Any = 0.2, **columns: Any
+) -> Detections:
     """Detections of persons `at_s` seconds after T0; arrays or single values."""
     place = np.asarray(position, np.float64).reshape(-1, 2)
     n = len(place)

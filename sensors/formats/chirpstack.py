@@ -63,7 +63,7 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
             if sensor is None:
                 return
             if event == "up":
-                _read_uplink(sensor, _uplink.decode(payload), key_of(topic.encode(), payload), rows)
+                _read_uplink(sensor, _uplink.decode(payload), key_of(topic, payload), rows)
             elif event == "status":
                 _read_status(sensor, _status.decode(payload), rows)
             elif event in OTHER_EVENTS:
@@ -87,7 +87,7 @@ def _read_uplink(sensor: int, uplink: Uplink, whole_key: int, rows: Rows) -> Non
         rows.reject(Reason.NO_DETECTION, "The sensor has no profile that says what its values mean.", sensor)
         return
     _read_signs(sensor, profile, uplink.object, rows)
-    key = whole_key if uplink.deduplicationId is None else key_of(b"chirpstack", uplink.deduplicationId.encode())
+    key = whole_key if uplink.deduplicationId is None else key_of("chirpstack", uplink.deduplicationId)
     for number, detect in enumerate(profile.detects):
         if _holds(detect, uplink.object):
             rows.detection(

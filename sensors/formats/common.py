@@ -32,7 +32,7 @@ class Rows:
         self._values: list[float] = []
         self._plates: list[PlateText] = []
         self._tokens: dict[str, int] = {}
-        self._classes: dict[Any, int] = {}
+        self._classes: dict[Any, int] = {}  # (the sensor's labels, what it said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
         self.rejections: list[Rejection] = []
 
@@ -78,25 +78,22 @@ class Rows:
 
     def classes(self, sensor: int, shares: dict[str, float]) -> int:
         """A number for class shares under the sensor's own labels, to hand to `detection`."""
-        return self._class_number((sensor, *shares.items()), sensor, shares)
+        own = self.catalogue.sensors[sensor].labels
+        key = (own, *shares.items())
+        number = self._classes.get(key)
+        if number is None:
+            number = self._classes[key] = len(self._vectors)
+            named: dict[str, float] = {}
+            for label, share in shares.items():
+                name = dict(own).get(label, label)
+                named[name] = named.get(name, 0.0) + share
+            self._vectors.append(likelihoods(named))
+        return number
 
     def label(self, sensor: int, name: str, confidence: float) -> int:
         """The same for one label of a given confidence."""
-        key = (sensor, name, confidence)
-        number = self._classes.get(key)
-        return self._class_number(key, sensor, {name: confidence}) if number is None else number
-
-    def _class_number(self, key: Any, sensor: int, shares: dict[str, float]) -> int:
-        number = self._classes.get(key)
-        if number is None:
-            own = dict(self.catalogue.sensors[sensor].labels)
-            named: dict[str, float] = {}
-            for label, share in shares.items():
-                name = own.get(label, label)
-                named[name] = named.get(name, 0.0) + share
-            number = self._classes[key] = len(self._vectors)
-            self._vectors.append(likelihoods(named))
-        return number
+        number = self._classes.get((self.catalogue.sensors[sensor].labels, (name, confidence)))
+        return self.classes(sensor, {name: confidence}) if number is None else number
 
     def plate(self, text: str, observed_ns: int, sensor: int) -> int:
         """The token of a plate; its clear text goes aside, to be sealed. 0 for what holds no letter or digit."""
@@ -108,9 +105,13 @@ class Rows:
         self._plates.append(PlateText(self._tokens[clear], clear, observed_ns, sensor))
         return self._tokens[clear]
 
-    def counts(self) -> tuple[int, int, int, int]:
-        """How much there is so far: a message that adds to none of these has vanished."""
-        return len(self._whole), len(self._looks), len(self._signs), len(self.rejections)
+    def source(self, sensor: int, object_id: str) -> int:
+        """A source's own object id, as columns carry it."""
+        return key_of(self.catalogue.sensors[sensor].id, object_id) or 1
+
+    def count(self) -> int:
+        """How much there is so far: a message that adds nothing has vanished."""
+        return len(self._whole) + len(self._looks) + len(self._signs) + len(self.rejections)
 
     def keys(self) -> list[int]:
         return self._keys
@@ -147,8 +148,3 @@ class Rows:
             tuple(self.rejections),
             tuple(self._plates),
         )
-
-
-def source_key(sensor_id: str, object_id: str) -> int:
-    """A source's own object id, as columns carry it."""
-    return key_of(sensor_id.encode(), object_id.encode()) or 1

@@ -15,7 +15,7 @@ from model.health import Sign
 from model.rejections import Reason
 from model.time import ns_from_seconds
 from sensors.catalogue import Feed
-from sensors.formats.common import Rows, source_key
+from sensors.formats.common import Rows
 from sensors.readings import Place
 from sensors.repeats import key_of
 
@@ -130,12 +130,12 @@ def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
     rows.detection(
         sensor,
         observed_ns,
-        key=key_of(b"frigate", feed.id.encode(), seen.camera.encode(), seen.id.encode(), str(seen.frame_time).encode()),
+        key=key_of(b"frigate", feed.id, seen.camera, seen.id, str(seen.frame_time)),
         place=Place.PIXEL,
         where=((float(x1) + float(x2)) / 2, float(y2)),
         classes=rows.label(sensor, seen.label or "other", score),
         confidence=score if plate is None else min(score, plate_score),
-        source=source_key(rows.catalogue.sensors[sensor].id, seen.id),
+        source=rows.source(sensor, seen.id),
         plate=0 if plate is None else rows.plate(plate, observed_ns, sensor),
     )
 
@@ -152,15 +152,15 @@ def _read_update(feed: Feed, update: Update, rows: Rows) -> None:
         observed_ns,
         key=key_of(
             b"frigate-lpr",
-            feed.id.encode(),
-            update.camera.encode(),
-            update.id.encode(),
-            update.plate.encode(),
-            str(update.timestamp).encode(),
+            feed.id,
+            update.camera,
+            update.id,
+            update.plate,
+            str(update.timestamp),
         ),
         classes=rows.label(sensor, "vehicle", 0.9),
         confidence=0.5 if update.score is None else float(update.score),
-        source=source_key(rows.catalogue.sensors[sensor].id, update.id),
+        source=rows.source(sensor, update.id),
         plate=rows.plate(update.plate, observed_ns, sensor),
     )
 

@@ -13,7 +13,7 @@ import msgspec
 from model.rejections import Reason
 from model.time import MS, ns_from_iso
 from sensors.catalogue import Feed
-from sensors.formats.common import NAN, NO_SPREAD, Rows, source_key
+from sensors.formats.common import NAN, NO_SPREAD, Rows
 from sensors.readings import Place
 from sensors.repeats import key_of
 
@@ -68,42 +68,49 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
     sensor = rows.sensor(feed.id, topic.rpartition("/")[2])
     if sensor is None:
         return
-    key = key_of(topic.encode(), payload)
     try:
         message = _message.decode(payload)
     except msgspec.ValidationError:
-        _read_loose(payload, sensor, key, rows)
+        _read_loose(payload, sensor, rows)
         return
-    members = [message] if message.detections is None else message.detections
     frame_ns = _observed_ns(message.time, rows.received_ns)
     rows.look(sensor, frame_ns)
-    for number, member in enumerate(members):
-        _detection(member, sensor, frame_ns, key + number * ODD & 0xFFFFFFFFFFFFFFFF, rows)
+    if message.detections is None:
+        key = key_of(topic, payload) if message.id is None else key_of(topic, str(message.id))
+        _detection(message, sensor, frame_ns, key, rows)
+        return
+    key = key_of(topic, payload)
+    for number, member in enumerate(message.detections):
+        _member_detection(member, sensor, frame_ns, key, number, rows)
 
 
-def _read_loose(payload: bytes, sensor: int, key: int, rows: Rows) -> None:
+def _read_loose(payload: bytes, sensor: int, rows: Rows) -> None:
     frame = _loose.decode(payload)  # what is no frame at all is the caller's to reject
     frame_ns = _observed_ns(frame.time, rows.received_ns)
     rows.look(sensor, frame_ns)
+    key = key_of(rows.topic, payload)
     for number, raw in enumerate(frame.detections):
         try:
             member = _member.decode(raw)
         except msgspec.ValidationError as error:
             rows.reject(Reason.WRONG_SHAPE, f"Member {number} of the frame: {error}.", sensor)
             continue
-        _detection(member, sensor, frame_ns, key + number * ODD & 0xFFFFFFFFFFFFFFFF, rows)
+        _member_detection(member, sensor, frame_ns, key, number, rows)
 
 
-def _detection(member: Member, sensor: int, frame_ns: int, key: int, rows: Rows) -> None:
+def _member_detection(member: Member, sensor: int, frame_ns: int, frame_key: int, number: int, rows: Rows) -> None:
+    """A member of a frame, which inherits the frame's time and has a key of its own."""
     try:
         observed_ns = frame_ns if member.time is None else _observed_ns(member.time, frame_ns)
     except ValueError as error:
         rows.reject(Reason.WRONG_SHAPE, f"time: {error}", sensor)
         return
-    if member.id is not None:
-        key = key_of(rows.topic.encode(), str(member.id).encode())
+    key = frame_key + number * ODD & 0xFFFFFFFFFFFFFFFF if member.id is None else key_of(rows.topic, str(member.id))
+    _detection(member, sensor, observed_ns, key, rows)
+
+
+def _detection(member: Member, sensor: int, observed_ns: int, key: int, rows: Rows) -> None:
     place, where, spread = _place(member)
-    plate = rows.plate(member.plate, observed_ns, sensor) if member.plate else 0
     rows.detection(
         sensor,
         observed_ns,
@@ -113,8 +120,8 @@ def _detection(member: Member, sensor: int, frame_ns: int, key: int, rows: Rows)
         spread=spread,
         classes=_classes(member, sensor, rows),
         confidence=1.0 if member.confidence is None else float(member.confidence),
-        source=0 if member.source_id is None else source_key(rows.catalogue.sensors[sensor].id, str(member.source_id)),
-        plate=plate,
+        source=0 if member.source_id is None else rows.source(sensor, str(member.source_id)),
+        plate=rows.plate(member.plate, observed_ns, sensor) if member.plate else 0,
     )
 
 

@@ -82,9 +82,9 @@ def _read_results(feed: Feed, message: Message, payload: bytes, rows: Rows) -> N
         return
     observed_ns = _ns(message.epoch_time, rows.received_ns)
     rows.look(sensor, observed_ns)
-    frame = message.uuid.encode() if message.uuid else payload
+    frame = message.uuid if message.uuid else payload
     for number, result in enumerate(message.results or []):
-        key = key_of(b"alpr", feed.id.encode(), str(sensor).encode(), frame, str(number).encode())
+        key = key_of(b"alpr", feed.id, str(sensor), frame, str(number))
         _detection(sensor, observed_ns, key, result.plate, float(result.confidence), rows)
 
 
@@ -103,10 +103,10 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
     first = message.best_uuid or (message.uuids or [""])[0]
     key = key_of(
         b"group",
-        feed.id.encode(),
-        str(sensor).encode(),
-        first.encode() or payload,
-        str(message.epoch_start).encode(),
+        feed.id,
+        str(sensor),
+        first or payload,
+        str(message.epoch_start),
         b"preview" if message.is_preview else b"",
     )
     end = message.epoch_end if message.epoch_end is not None else message.epoch_start

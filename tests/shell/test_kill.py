@@ -46,7 +46,9 @@ def test_whatever_moment_it_is_killed_at_no_alert_is_lost_and_none_comes_under_a
                 until(lambda n=name: logs[n].exists() and "Connected" in logs[n].read_text(), f"{name} connected")
             world = world_of(load(sites["calm"]), key)
             start_ns = (time.time_ns() // NS + 1) * NS
-            exercise = read_exercise(sites["calm"] / "exercises" / "demo.toml").model_copy(update={"duration_s": PLAYED_S})
+            exercise = read_exercise(sites["calm"] / "exercises" / "demo.toml").model_copy(
+                update={"duration_s": PLAYED_S}
+            )
             messages, _ = simulated(world, exercise, start_ns)
             player = threading.Thread(target=play, args=(messages, running.host, running.port, threading.Event()))
             player.start()
@@ -57,8 +59,9 @@ def test_whatever_moment_it_is_killed_at_no_alert_is_lost_and_none_comes_under_a
                 services["torn"] = started(sites["torn"], logs["torn"])
             player.join()
             until(
-                lambda: received["calm"] and all(
-                    revisions <= received["torn"][alert] for alert, revisions in received["calm"].items()
+                lambda: (
+                    received["calm"]
+                    and all(revisions <= received["torn"][alert] for alert, revisions in received["calm"].items())
                 ),
                 "every alert of the undisturbed service reached the other's agencies",
             )
@@ -78,7 +81,9 @@ def _site(folder: Path, name: str, port: int, key: bytes) -> Path:
     settings = (site / "site.toml").read_text()
     (site / "site.toml").write_text(settings.replace("[mqtt]", f'[mqtt]\nclient_id = "{name}"', 1))
     agencies = (site / "agencies.toml").read_text()
-    (site / "agencies.toml").write_text(agencies.replace('topic = "marchwarden/san-rafael/agencies/', f'topic = "{name}/'))
+    (site / "agencies.toml").write_text(
+        agencies.replace('topic = "marchwarden/san-rafael/agencies/', f'topic = "{name}/')
+    )
     (site / "state" / "keys").mkdir(parents=True)
     (site / "state" / "keys" / "plates.key").write_bytes(key)
     return site

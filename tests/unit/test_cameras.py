@@ -21,11 +21,19 @@ ROW = WORLD.catalogue.row_of_id
 
 def camera(**changed: float) -> Cameras:
     base = {
-        "height_m": 10.0, "azimuth_deg": 0.0, "tilt_deg": -45.0, "roll_deg": 0.0, "pixel_sigma_px": 3.0,
-        "angle_sigma_deg": 0.2, "height_sigma_m": 0.3, "position_sigma_m": 2.0,
+        "height_m": 10.0,
+        "azimuth_deg": 0.0,
+        "tilt_deg": -45.0,
+        "roll_deg": 0.0,
+        "pixel_sigma_px": 3.0,
+        "angle_sigma_deg": 0.2,
+        "height_sigma_m": 0.3,
+        "position_sigma_m": 2.0,
     } | changed
     return Cameras.blank(1).but(
-        size_px=np.array([[1280.0, 720.0]]), focal_px=np.array([[1000.0, 1000.0]]), centre_px=np.array([[640.0, 360.0]]),
+        size_px=np.array([[1280.0, 720.0]]),
+        focal_px=np.array([[1000.0, 1000.0]]),
+        centre_px=np.array([[640.0, 360.0]]),
         **{name: np.array([value]) for name, value in base.items()},
     )
 
@@ -50,7 +58,9 @@ def test_a_ray_above_the_horizon_meets_no_ground() -> None:
 
 
 def test_a_pixel_comes_back_from_the_ground_through_a_distorted_and_rolled_lens() -> None:
-    lens = camera(azimuth_deg=130.0, tilt_deg=-12.0, roll_deg=4.0).but(distortion=np.array([[-0.2, 0.05, 0.001, 0.001, 0.0]]))
+    lens = camera(azimuth_deg=130.0, tilt_deg=-12.0, roll_deg=4.0).but(
+        distortion=np.array([[-0.2, 0.05, 0.001, 0.001, 0.0]])
+    )
     pixels = np.array([[200.0, 500.0], [1100.0, 650.0], [640.0, 400.0]])
     ground, _ = ground_from_pixel(lens, np.zeros(3, np.int32), pixels)
     assert np.abs(pixel_from_ground(lens, 0, ground) - pixels).max() < 0.01
@@ -75,11 +85,18 @@ def test_the_covariance_is_as_wide_as_the_errors_that_it_is_propagated_from() ->
     assert 2 - 3.3 * 2 / np.sqrt(n) - 0.1 < nees < 2 + 3.3 * 2 / np.sqrt(n) + 0.1
 
 
-def reading(sensor: str, said: Place, where: tuple[float, float] = (np.nan, np.nan), spread: float = np.nan) -> Readings:
+def reading(
+    sensor: str, said: Place, where: tuple[float, float] = (np.nan, np.nan), spread: float = np.nan
+) -> Readings:
     return Readings.blank(1).but(
-        observed_ns=np.array([T0]), received_ns=np.array([T0]), sensor=np.array([ROW[sensor]], np.int32),
-        place=np.array([said], np.int8), where=np.array([where]), spread=np.array([[spread, 0.0 if said is Place.WGS84 else spread, spread]]),
-        class_likelihood=np.full((1, 6), 1 / 6), confidence=np.ones(1),
+        observed_ns=np.array([T0]),
+        received_ns=np.array([T0]),
+        sensor=np.array([ROW[sensor]], np.int32),
+        place=np.array([said], np.int8),
+        where=np.array([where]),
+        spread=np.array([[spread, 0.0 if said is Place.WGS84 else spread, spread]]),
+        class_likelihood=np.full((1, 6), 1 / 6),
+        confidence=np.ones(1),
     )
 
 
@@ -121,7 +138,9 @@ def test_a_bearing_alone_stretches_along_its_ray() -> None:
         (Place.WGS84, (48.0, 2.0), Reason.OUTSIDE_SITE),
     ],
 )
-def test_what_has_no_place_here_is_dropped_with_its_reason(said: Place, where: tuple[float, float], reason: Reason) -> None:
+def test_what_has_no_place_here_is_dropped_with_its_reason(
+    said: Place, where: tuple[float, float], reason: Reason
+) -> None:
     sensor = "cam-01" if said is Place.PIXEL else "radar-west"
     found, dropped = placed(reading(sensor, said, where, 1.0))
     assert len(found) == 0
