@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 from fusion.estimation import largest_sigma, mahalanobis2_and_log_density
 from fusion.motion import position_after, seconds
 from fusion.settings import Settings
-from geo.frames import Sectors, geocentric_from_plane
+from geo.frames import Sectors, geocentric_from_plane, moved_to_sector
 from model.detections import Detections
 from model.time import NS
 from model.tracks import Tracks
@@ -54,7 +54,9 @@ def gated(
     """All pairs that may belong together."""
     track, detection = _near(settings, sectors, tracks, detections)
     dt = seconds(detections.observed_ns[detection] - tracks.updated_ns[track])
-    place, spread = position_after(tracks.mean[track], tracks.covariance[track], dt, settings.acceleration_psd)
+    place, spread = position_after(
+        *_in_plane_of(sectors, tracks, track, detections.sector[detection]), dt, settings.acceleration_psd
+    )
     d2, log_density = mahalanobis2_and_log_density(
         detections.position[detection] - place, spread + detections.covariance[detection]
     )
@@ -72,6 +74,16 @@ def gated(
         - np.log(false + settings.birth_per_m2)[detection]
     )
     return Pairs(track, detection, evidence, strength - np.log(false)[detection])
+
+
+def _in_plane_of(
+    sectors: Sectors, tracks: Tracks, track: NDArray[np.int64], sector: NDArray[np.int16]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """States of the chosen tracks in the plane of the detection that each is held against."""
+    if (tracks.sector[track] == sector).all():
+        return tracks.mean[track], tracks.covariance[track]
+    moved = moved_to_sector(sectors, tracks.take(track), sector)
+    return moved.mean, moved.covariance
 
 
 def _near(

@@ -20,7 +20,7 @@ MOSQUITTO = """listener {port} 127.0.0.1
 allow_anonymous true
 persistence true
 persistence_location {folder}/
-autosave_interval 1
+autosave_interval 10
 max_inflight_messages 0
 max_queued_messages 0
 queue_qos0_messages true

@@ -126,6 +126,11 @@ class Ingest:
                 if left_ns <= 0:
                     break
                 code = self.client.loop(left_ns / NS)
+                # What has arrived meanwhile is read without asking the system for each message whether there is one.
+                read = -1
+                while code == mqtt.MQTT_ERR_SUCCESS and read < len(self._batch) < BATCH_MESSAGES:
+                    read = len(self._batch)
+                    code = self.client.loop_read()
             self._take_actions()
             self._flush()
             if code != mqtt.MQTT_ERR_SUCCESS:

@@ -74,11 +74,11 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
         _read_loose(payload, sensor, rows)
         return
     frame_ns = _observed_ns(message.time, rows.received_ns)
-    rows.look(sensor, frame_ns)
     if message.detections is None:
         key = key_of(topic, payload) if message.id is None else key_of(topic, str(message.id))
         _detection(message, sensor, frame_ns, key, rows)
         return
+    rows.look(sensor, frame_ns)
     key = key_of(topic, payload)
     for number, member in enumerate(message.detections):
         _member_detection(member, sensor, frame_ns, key, number, rows)
