@@ -29,7 +29,7 @@ def append(path: Path, key: bytes, time: str, who: str, what: str, about: str, r
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("a+b") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        count, before = _head(path)
+        count, before = _newest(path, key)
         said = {"number": count + 1, "time": time, "who": who, "what": what, "about": about, "reason": reason}
         chained = _chained(key, said, before)
         log.write(json.dumps(said | {"hash": chained}, ensure_ascii=False).encode() + b"\n")
@@ -54,12 +54,21 @@ def verify(path: Path, key: bytes) -> Verdict:
             return Verdict(number, f"Line {number} is not as it was written, or a line before it is missing.")
         before = chained
     count, newest = _head(path)
-    if number == count - 1 or (number == count and newest == before):
-        # One line may be on disk before its head is, when power fails between the two, but never the other way round.
-        return Verdict(number, "" if number == count else f"The last line, number {count}, is missing.")
-    if number == count + 1:
-        return Verdict(number, "")
+    if number == count + 1 or (number == count and newest == before):
+        return Verdict(number, "")  # a line may be on disk before its head is, when power fails between the two
     return Verdict(number, f"The log has {number} lines; its head says {count}.")
+
+
+def _newest(path: Path, key: bytes) -> tuple[int, str]:
+    """(lines, newest hash) of the head file; or of the line after it, which a power cut may have left ahead."""
+    count, newest = _head(path)
+    lines = path.read_bytes().splitlines()
+    if len(lines) == count + 1:
+        said = json.loads(lines[-1])
+        chained = said.pop("hash")
+        if hmac.compare_digest(chained, _chained(key, said, newest)):
+            return count + 1, chained
+    return count, newest
 
 
 def _chained(key: bytes, said: dict[str, Any], before: str) -> str:
@@ -68,7 +77,7 @@ def _chained(key: bytes, said: dict[str, Any], before: str) -> str:
 
 
 def _head(path: Path) -> tuple[int, str]:
-    """(lines, newest hash), of the head file or, where a line is ahead of it, of the log."""
+    """(lines, newest hash) as the head file says."""
     head = path.with_suffix(".head")
     count, newest = 0, START
     if head.exists():

@@ -74,7 +74,7 @@ class EmbeddedStore:
                 source += f" UNION ALL SELECT {columns} FROM read_parquet($files)"
             where, values = _where(query, schema)
             sql = f"SELECT * FROM ({source}) WHERE {where} ORDER BY {_order(schema)} LIMIT {int(query.limit)}"
-            found = database.execute(sql, values | ({"files": wanted} if wanted else {})).to_arrow_table()
+            found = database.sql(sql, params=values | ({"files": wanted} if wanted else {})).to_arrow_table()
         except duckdb.Error as error:
             raise StoreFailed(f"The history in {folder} cannot be read: {error}.") from error
         finally:
@@ -199,7 +199,8 @@ def _where(query: Query, schema: pa.Schema) -> tuple[str, dict[str, object]]:
             if column not in schema.names:
                 tests.append("false")
                 continue
-            tests.append(f"list_contains(string_split(\"{column}\", ' '), ${name})")
+            among = f"list_contains(string_split(\"{column}\", ' '), ${name})"
+            tests.append(f'"{column}" = $sensor' if column == "sensor" else among)
             values[name] = wanted
     return " AND ".join(tests), values
 

@@ -83,7 +83,7 @@ def _read(
     try:
         read(feed, topic, payload, rows)
     except msgspec.ValidationError as error:
-        rows.reject(Reason.WRONG_SHAPE, f"{error}.")
+        rows.reject(Reason.OUT_OF_RANGE if "out of range" in str(error) else Reason.WRONG_SHAPE, f"{error}.")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         number = any(word in payload[:10_000] for word in (b"NaN", b"Infinity"))
         rows.reject(Reason.NOT_FINITE if number else Reason.NOT_JSON, f"{type(error).__name__}: {error}."[:200])

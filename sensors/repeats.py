@@ -42,21 +42,22 @@ def recognise(seen: Seen, keys: Keys, received_ns: NDArray[np.int64], repeat_ns:
     """
     if not len(keys):
         return seen, np.zeros(0, np.bool_)
+    span_ns = max(repeat_ns // SPANS, 1)
+    fresh_from_ns = int(received_ns[0]) - span_ns - repeat_ns
+    seen = Seen(tuple(b for b in seen.buckets if b.since_ns > fresh_from_ns))
     _, first = np.unique(keys, return_index=True)
     repeated = np.ones(len(keys), np.bool_)
     repeated[first] = False
     for bucket in seen.buckets:
         row = np.minimum(np.searchsorted(bucket.keys, keys), len(bucket.keys) - 1)
         repeated |= bucket.keys[row] == keys
-    now_ns = int(received_ns[-1])
-    span_ns = max(repeat_ns // SPANS, 1)
     starts = received_ns // span_ns * span_ns
     buckets = seen.buckets
     for start in np.unique(starts).tolist():
         fresh = np.sort(keys[~repeated & (starts == start)])
         if len(fresh):
             buckets = _with(buckets, Bucket(start, fresh))
-    return Seen(tuple(b for b in buckets if b.since_ns + span_ns + repeat_ns > now_ns)), repeated
+    return Seen(buckets), repeated
 
 
 def _with(buckets: tuple[Bucket, ...], fresh: Bucket) -> tuple[Bucket, ...]:

@@ -71,6 +71,8 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
     try:
         message = _message.decode(payload)
     except msgspec.ValidationError:
+        if b'"detections"' not in payload:
+            raise
         _read_loose(payload, sensor, rows)
         return
     frame_ns = _observed_ns(message.time, rows.received_ns)

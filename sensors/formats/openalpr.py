@@ -27,15 +27,16 @@ class Plate(msgspec.Struct, gc=False):
 
 class Stream(msgspec.Struct):
     camera_id: int | str | None = None
-    is_streaming: bool = True
+    is_streaming: bool | int = True
 
 
 class Message(msgspec.Struct):
     """Any of the agent's messages; `data_type` says which, and so which fields matter."""
 
-    data_type: str
+    data_type: str = "alpr_group"  # the group inside an alert does not say so again
     agent_uid: str | None = None
     camera_id: int | str | None = None
+    camera_number: int | str | None = None  # what alerts call it
     uuid: str | None = None
     epoch_time: Number | None = None
     results: list[Plate] | None = None
@@ -47,7 +48,7 @@ class Message(msgspec.Struct):
     best_confidence: Number | None = None
     uuids: list[str] | None = None
     is_preview: bool | None = None
-    group: msgspec.Raw | None = None
+    group: Any = None
     video_streams: list[Stream] | None = None
 
 
@@ -60,8 +61,11 @@ def subscriptions(feed: Feed) -> tuple[str, ...]:
 
 def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
     """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
-    del topic  # the message itself says what it is
     message = _message.decode(payload)
+    if message.camera_id is None:
+        message.camera_id = message.camera_number
+    if message.camera_id is None and topic != feed.topic:
+        message.camera_id = topic.rpartition("/")[2]  # a bridge that names the camera in the topic alone
     match message.data_type:
         case "alpr_results":
             _read_results(feed, message, payload, rows)
@@ -69,7 +73,9 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
             _read_group(feed, message, payload, rows)
         case "alpr_alert":
             if message.group is not None:
-                _read_group(feed, _message.decode(message.group), payload, rows)
+                group = msgspec.convert(message.group, Message)
+                group.camera_id = message.camera_id if group.camera_id is None else group.camera_id
+                _read_group(feed, group, payload, rows)
         case "heartbeat":
             _read_heartbeat(feed, message, rows)
         case other:

@@ -1,0 +1,173 @@
+"""A site folder with mistakes: each is found, named and mended by what the message says."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtime.configuration import load
+from runtime.editor_schema import schemas
+from runtime.mistakes import Mistakes, render
+from runtime.world import warnings_of, world_of
+from tests.builders import CONFIGS, KEY
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    shutil.copytree(CONFIGS, tmp_path / "site", ignore=shutil.ignore_patterns("state"))
+    return tmp_path / "site"
+
+
+def change(site: Path, file: str, old: str, new: str) -> None:
+    text = (site / file).read_text()
+    assert old in text
+    (site / file).write_text(text.replace(old, new, 1))
+
+
+def mistakes(site: Path) -> list[str]:
+    with pytest.raises(Mistakes) as found:
+        load(site)
+    return [str(mistake) for mistake in found.value.found]
+
+
+def test_the_shipped_site_has_no_mistake_and_says_where_areas_overlap() -> None:
+    c = load(CONFIGS)
+    assert {kind: sum(w.value.kind == kind for w in c.sensors) for kind in ("camera", "ground", "plate_reader")} == {
+        "camera": 13,
+        "ground": 40,
+        "plate_reader": 8,
+    }
+    assert any("grassland-reserve" in said for said in warnings_of(world_of(c, KEY)))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        (
+            "sensors/cameras.toml",
+            "azimuth_deg = 292.5",
+            "azimuth_deg = 412.0",
+            [
+                "sensors/cameras.toml",
+                "'cam-01'",
+                "line 10",
+                "camera.azimuth_deg",
+                "412.0 is out of range",
+                "less than 360",
+            ],
+        ),
+        ("sensors/cameras.toml", "latency_s", "latencey_s", ["'cam-01'", "latencey_s", "Did you mean 'latency_s'?"]),
+        (
+            "sensors/cameras.toml",
+            'feed = "frigate"',
+            'feed = "frigat"',
+            ["feed", "'frigat' is no feed", "Did you mean 'frigate'?"],
+        ),
+        ("sensors/cameras.toml", 'id = "cam-02"', 'id = "cam-01"', ["'cam-01' is there already", "line 10"]),
+        ("sensors/cameras.toml", "height_m = 18.0\n", "", ["camera.height_m", "is missing", "Add height_m"]),
+        ("sensors/cameras.toml", 'kind = "camera"', 'kind = "kamera"', ["'kamera' is none", "Did you mean 'camera'?"]),
+        (
+            "sensors/cameras.toml",
+            "lon = -",
+            "lon = ",
+            ["km from the border"],
+        ),
+        (
+            "sensors/ground.csv",
+            "24e124535b300001",
+            "24e124535b3",
+            ["ground.csv", "line 2", "is no device EUI", "16 hexadecimal"],
+        ),
+        ("sensors/ground.csv", ",pir,", ",pri,", ["'pri' is no profile", "Did you mean 'pir'?"]),
+        ("sensors/ground.csv", "range_m", "rangem", ["header", "rangem", "Did you mean 'range_m'?"]),
+        ("sensors/ground.csv", "ground,lora", "ground,lora,extra", ["line 2", "more cells than the header"]),
+        ("rules.toml", 'line = "border"', 'line = "boarder"', ["'boarder' is no line", "Did you mean 'border'?"]),
+        ("rules.toml", '"stock-tank"', '"stocktank"', ["'stocktank' is no zone", "Did you mean 'stock-tank'?"]),
+        ("rules.toml", '"stock-tank"', '"ranch-yard"', ["is a privacy zone"]),
+        ("rules.toml", '"TST 0001"', '"---"', ["has no letter or digit"]),
+        (
+            "rules.toml",
+            'direction = "inbound"',
+            'direction = "inwards"',
+            ["'inwards' is none", "There is 'inbound'"],
+        ),
+        ("rules.toml", "[[rule]]", "[[rulez]]\nid = 'x'\n[[rule]]", ["rulez", "Did you mean [[rule]]?"]),
+        ("agencies.toml", 'lead = "border-patrol"', 'lead = "border-patrl"', ["'border-patrl' is no agency"]),
+        ("site.toml", '"America/Phoenix"', '"Arizona"', ["site.time_zone", "'Arizona' is no IANA time zone"]),
+        ("site.toml", "port = 1883", "port = 99999", ["mqtt.port", "out of range"]),
+        ("site.toml", "[mqtt]", "[mqtt", ["site.toml", "is not TOML", "line"]),
+        ("site.toml", 'topic = "openalpr"', 'topic = "frigate/plates"', ["lies under feed 'frigate'"]),
+        ("site.toml", 'values = ["trigger", 1] ', "", ["needs 'values' or 'above'"]),
+        (
+            "jurisdictions.geojson",
+            '"agency": "sheriff-cochise"',
+            '"agency": "sherif-cochise"',
+            ["Did you mean 'sheriff-cochise'?"],
+        ),
+        ("zones.geojson", '"type": "Polygon"', '"type": "LineString"', ["zones.geojson", "'trail-west'", "geometry"]),
+    ],
+)
+def test_each_mistake_is_named_and_mended(site: Path, file: str, old: str, new: str, said: list[str]) -> None:
+    change(site, file, old, new)
+    found = mistakes(site)
+    assert any(all(part in each for part in said) for each in found), found
+
+
+def test_all_mistakes_are_found_at_once(site: Path) -> None:
+    change(site, "rules.toml", 'line = "border"', 'line = "boarder"')
+    change(site, "sensors/cameras.toml", "latency_s", "latencey_s")
+    change(site, "sensors/ground.csv", "24e124535b300001", "xyz")
+    change(site, "agencies.toml", 'lead = "border-patrol"', 'lead = "nobody"')
+    files = {each.split(":")[0] for each in mistakes(site)}
+    assert files == {"rules.toml", "sensors/cameras.toml", "sensors/ground.csv", "agencies.toml"}
+
+
+def edit(site: Path, file: str, how: Callable[[list[list[float]]], list[list[float]]]) -> None:
+    drawn = json.loads((site / file).read_text())
+    ring = drawn["features"][0]["geometry"]["coordinates"]
+    ring[0] = how(ring[0])
+    (site / file).write_text(json.dumps(drawn))
+
+
+def test_latitude_and_longitude_exchanged_in_geojson_are_recognised(site: Path) -> None:
+    edit(site, "zones.geojson", lambda ring: [[lat, lon] for lon, lat in ring])
+    assert any("zones.geojson" in m and ("exchanged" in m or "earth" in m) for m in mistakes(site))
+
+
+def test_a_boundary_that_crosses_itself_is_told_with_its_place(site: Path) -> None:
+    edit(site, "zones.geojson", lambda ring: [ring[0], ring[7], *ring[2:7], ring[1], *ring[8:]])
+    assert any("not a valid area" in m and "Self-intersection[-110." in m for m in mistakes(site))
+
+
+def test_a_sensor_with_latitude_and_longitude_exchanged_is_recognised(site: Path) -> None:
+    change(site, "sensors/plate-readers.toml", "lat = 31.5395\nlon = -110.7562", "lat = -31.5395\nlon = 110.7562")
+    assert any("'alpr-03'" in m and "km from the border" in m for m in mistakes(site))
+
+
+def test_a_folder_without_a_site_is_told_apart(tmp_path: Path) -> None:
+    assert mistakes(tmp_path)[0].endswith("has no site.toml. Name a folder that holds one, such as 'configs'.")
+
+
+def test_thirty_thousand_sensors_come_from_one_csv(site: Path) -> None:
+    rows = [f"s{i},ground,{31.34 + i * 1e-6:.6f},-110.6" for i in range(30_000)]
+    (site / "sensors" / "many.csv").write_text("id,kind,lat,lon\n" + "\n".join(rows) + "\n")
+    world = world_of(load(site), KEY)
+    assert len(world.catalogue) == 30_066
+
+
+def test_the_schemas_for_editors_are_those_of_the_definitions() -> None:
+    """`marchwarden schema configs/schema` writes them again."""
+    for name, text in schemas().items():
+        assert (CONFIGS / "schema" / name).read_text() == text, name
+
+
+def test_mistakes_are_rendered_a_paragraph_each(site: Path) -> None:
+    change(site, "rules.toml", 'line = "border"', 'line = "boarder"')
+    with pytest.raises(Mistakes) as found:
+        load(site)
+    assert (
+        render(found.value.found)
+        == "rules.toml: rule 'inbound-crossing' (line 4): line: 'boarder' is no line in the border file. Did you mean 'border'?"
+    )

@@ -1,0 +1,254 @@
+"""The outbox, delivery in order and with retries, channels against a real receiver, and the audit log."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts import audit
+from alerts.channels import SIGNATURE, Delivered, Refused, Result, TryAgain, WebhookChannel, signature
+from alerts.delivery import ATTEMPTS_MAX, LONGEST_WAIT_S, deliver, next_try_ns
+from alerts.outbox import Commit, Due, Outbox, UnknownAlert
+from alerts.wire import delivery_key
+from model.alerts import Alert, Delivery
+from model.rejections import Reason, Rejection
+from model.time import NS
+from tests.builders import T0
+from tests.unit.test_alerts import CROSSING, Script, ground
+
+
+def crossing() -> Alert:
+    script = Script(ground(CROSSING))
+    script.walk(0, 30, (1, 0.0, -30.0))
+    return script.told[0][1]
+
+
+ALERT = crossing()
+
+
+def delivery(revision: int = 1, agency: str = "west", incident: str = "A1", channel: str = "c") -> Delivery:
+    key = delivery_key(agency, channel, incident, revision)
+    return Delivery(
+        key, agency, channel, incident, revision, json.dumps({"alert": incident, "revision": revision}).encode()
+    )
+
+
+def commit(*deliveries: Delivery, **more: object) -> Commit:
+    return Commit(b"state", {}, set(), 7, T0, deliveries=deliveries, **more)  # type: ignore[arg-type]
+
+
+def test_what_is_committed_twice_is_there_once(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    for _ in range(2):
+        outbox.commit(commit(delivery(), alerts=(ALERT,)))
+    assert len(outbox.due("c", T0)) == 1
+    assert [i["alert"] for i in outbox.incidents()] == [ALERT.incident.key]
+    assert outbox.snapshot() == (b"state", {}, 7)
+
+
+def test_a_commit_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    outbox.commit(commit(delivery(1)))
+    broken = replace(ALERT, incident=replace(ALERT.incident, probability=float("nan")))
+    with pytest.raises(ValueError):
+        outbox.commit(replace(commit(delivery(2), alerts=(broken,)), position=9))
+    assert outbox.snapshot() == (b"state", {}, 7)
+    assert [d.delivery.revision for d in outbox.due("c", T0)] == [1]
+
+
+def test_parts_of_the_snapshot_that_are_used_no_more_are_removed(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    outbox.commit(replace(commit(), parts={1: b"one", 2: b"two"}, parts_used={1, 2}))
+    outbox.commit(replace(commit(), parts={3: b"three"}, parts_used={2, 3}))
+    assert outbox.snapshot() == (b"state", {2: b"two", 3: b"three"}, 7)
+
+
+def test_rejections_are_counted_by_reason_topic_and_sensor(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    one = Rejection(T0, "frigate", Reason.BEYOND_HORIZON, "why", "cam-1")
+    outbox.commit(commit(rejections=(one, one, replace(one, sensor="cam-2"))))
+    assert [(r["sensor"], r["count"]) for r in outbox.rejections()] == [("cam-1", 2), ("cam-2", 1)]
+
+
+def test_a_key_may_be_shortened_as_long_as_it_is_one(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    outbox.commit(commit(alerts=(ALERT,)))
+    assert outbox.full_key(ALERT.incident.key[:5].lower()) == ALERT.incident.key
+    with pytest.raises(UnknownAlert, match="alerts list"):
+        outbox.full_key("ZZZ")
+
+
+# ── delivery ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Receiver:
+    """A channel that does what the test says, and remembers what came."""
+
+    answers: list[Result]
+    id: str = "c"
+    got: list[tuple[str, int]] = field(default_factory=list)
+
+    def send(self, deliveries: list[Delivery]) -> list[Result]:
+        results = []
+        for d in deliveries:
+            result = self.answers.pop(0) if self.answers else Delivered()
+            if isinstance(result, Delivered):
+                self.got.append((d.incident, d.revision))
+            results.append(result)
+        return results
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Clock:
+    ns: int = T0
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def wait(self, seconds: float, stop: threading.Event) -> None: ...
+
+
+def test_a_later_revision_waits_for_the_earlier_one_and_other_alerts_do_not(tmp_path: Path) -> None:
+    outbox, clock = Outbox(tmp_path / "o.db"), Clock()
+    outbox.commit(commit(delivery(1), delivery(2), delivery(1, incident="B")))
+    receiver = Receiver([TryAgain("busy")])
+    deliver(outbox, receiver, clock, lambda: 1.0)
+    assert receiver.got == [("B", 1)]
+    deliver(outbox, receiver, clock)
+    assert receiver.got == [("B", 1)]
+    for _ in range(2):
+        clock.ns += 10 * NS
+        deliver(outbox, receiver, clock)
+    assert receiver.got == [("B", 1), ("A1", 1), ("A1", 2)]
+
+
+def test_a_refusal_is_asked_again_and_then_a_dead_letter_that_can_be_revived(tmp_path: Path) -> None:
+    outbox, clock = Outbox(tmp_path / "o.db"), Clock()
+    outbox.commit(commit(delivery(1), delivery(2)))
+    receiver = Receiver([Refused("no")] * 3)
+    for _ in range(5):
+        deliver(outbox, receiver, clock)
+        clock.ns += 600 * NS
+    assert receiver.got == [("A1", 2)]
+    assert outbox.status()["deliveries"] == {"waiting": 0, "dead": 1, "delivered": 1}
+    assert outbox.revive() == 1
+    deliver(outbox, receiver, clock)
+    assert receiver.got == [("A1", 2), ("A1", 1)]
+
+
+@given(st.integers(0, ATTEMPTS_MAX - 2), st.floats(0, 1))
+def test_waits_grow_and_stay_within_their_bound(attempts: int, chance: float) -> None:
+    again = next_try_ns(Due(1, delivery(), attempts), TryAgain("x"), T0, chance)
+    assert again is not None
+    assert 0 < again - T0 <= LONGEST_WAIT_S * NS
+    assert next_try_ns(Due(1, delivery(), attempts), TryAgain("x", 17.0), T0, chance) == T0 + 17 * NS
+    assert next_try_ns(Due(1, delivery(), ATTEMPTS_MAX - 1), TryAgain("x"), T0, chance) is None
+
+
+@contextmanager
+def web(status: int, headers: dict[str, str] | None = None) -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """A real HTTP receiver on loopback that gives one answer to everything."""
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            if status == 0:
+                self.wfile.write(b"\x00garbage\r\n\r\n")
+                return
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "result"),
+    [
+        (204, {}, Delivered()),
+        (500, {}, TryAgain("The receiver answered 500.")),
+        (429, {"Retry-After": "9"}, TryAgain("The receiver answered 429.", 9.0)),
+        (400, {}, Refused("The receiver answered 400.")),
+        (302, {"Location": "http://127.0.0.1:1/"}, Refused("The receiver answered 302.")),
+    ],
+)
+def test_a_webhook_says_what_became_of_a_delivery(status: int, headers: dict[str, str], result: Result) -> None:
+    with web(status, headers) as (url, got):
+        channel = WebhookChannel("c", url, "marchwarden/test", b"secret")
+        assert channel.send([delivery()]) == [result]
+    said, body = got[0]
+    event = json.loads(body)
+    assert (event["specversion"], event["id"], event["data"]["alert"]) == ("1.0", delivery().key, "A1")
+    assert said[SIGNATURE] == "sha256=" + signature(b"secret", body)
+    assert said["Content-Type"] == "application/cloudevents+json"
+
+
+def test_a_receiver_that_answers_garbage_or_is_not_there_is_tried_again() -> None:
+    with web(0) as (url, _):
+        assert isinstance(WebhookChannel("c", url, "s", timeout_s=2.0).send([delivery()])[0], TryAgain)
+    assert isinstance(WebhookChannel("c", url, "s", timeout_s=2.0).send([delivery()])[0], TryAgain)
+
+
+# ── audit ────────────────────────────────────────────────────────────────────────────────────────
+
+KEY = b"k" * 32
+
+
+def log(path: Path, lines: int = 5) -> Path:
+    for n in range(lines):
+        audit.append(path, KEY, "2026-11-20T04:20:30.000000Z", "desk-1", "looked", f"A{n}", "shift")
+    return path
+
+
+def test_a_log_left_alone_stands(tmp_path: Path) -> None:
+    assert audit.verify(log(tmp_path / "audit.log"), KEY) == audit.Verdict(5, "")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, at: int, flip: int) -> None:
+    path = log(tmp_path_factory.mktemp("audit") / "audit.log")
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] ^= flip
+    path.write_bytes(data)
+    assert audit.verify(path, KEY).broken
+
+
+@pytest.mark.parametrize("keep", [[0, 1, 3, 4], [1, 2, 3, 4], [0, 1, 2, 3], [0, 2, 1, 3, 4], [0, 1, 2, 3, 4, 4], []])
+def test_a_dropped_exchanged_repeated_or_cut_off_line_is_found(tmp_path: Path, keep: list[int]) -> None:
+    path = log(tmp_path / "audit.log")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[i] for i in keep))
+    assert audit.verify(path, KEY).broken
+
+
+def test_a_power_cut_between_line_and_head_leaves_a_log_that_stands_and_goes_on(tmp_path: Path) -> None:
+    path = log(tmp_path / "audit.log")
+    head = path.with_suffix(".head").read_bytes()
+    log(path, 1)
+    path.with_suffix(".head").write_bytes(head)
+    assert audit.verify(path, KEY).broken == ""
+    log(path, 1)
+    assert audit.verify(path, KEY) == audit.Verdict(7, "")
