@@ -35,8 +35,10 @@ class FusionState:
     """All of fusion that changes. A scan's end is a multiple of the scan time."""
 
     clock_ns: int  # event clock; 0 before the first row
-    waiting: Detections  # rows that no closed scan has seen
-    window: tuple[Detections, ...]  # rows of the closed scans that may still be re-run, as they came
+    chunks: tuple[
+        Detections, ...
+    ]  # rows as they came: those that no closed scan has seen, and those that may be run again
+    seen: int  # how many of the chunks had come when the newest scan was closed
     checkpoints: tuple[Checkpoint, ...]  # oldest first, the last is that of the newest closed scan
 
     @property
@@ -50,7 +52,7 @@ class FusionState:
 
 def at_rest() -> FusionState:
     """Before anything has been seen."""
-    return FusionState(0, Detections.none(), (), ())
+    return FusionState(0, (), 0, ())
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,14 @@ def fuse(
         scans += closed
         late.append(dropped)
     clock_ns = int(_clocks(state.clock_ns, arrived, looks)[0].max(initial=state.clock_ns))
-    return FusionState(clock_ns, state.waiting, state.window, state.checkpoints), Fused(
+    return FusionState(clock_ns, state.chunks, state.seen, state.checkpoints), Fused(
         tuple(scans), Detections.joined(late)
     )
 
 
 def _waiting(state: FusionState, rows: Detections) -> FusionState:
-    return FusionState(state.clock_ns, Detections.joined([state.waiting, rows]), state.window, state.checkpoints)
+    chunks = (*state.chunks, rows) if len(rows) else state.chunks
+    return FusionState(state.clock_ns, chunks, state.seen, state.checkpoints)
 
 
 def _ripe(settings: Settings, clock_ns: int) -> int:
@@ -132,14 +135,13 @@ def _closed(
     """All ripe scans closed, from before the earliest late row on; the new scans; and rows too late for any."""
     end_ns = _ripe(settings, clock_ns)
     checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none()),)
-    old = state.waiting.observed_ns <= checkpoints[0].time_ns
-    too_late, fresh = state.waiting.take(old), state.waiting.take(~old)
-    later = fresh.observed_ns > end_ns
-    due = fresh.take(~later)
-    earliest_ns = int(due.observed_ns.min(initial=end_ns))
+    fresh = Detections.joined(list(state.chunks[state.seen :]))
+    too_late = fresh.take(fresh.observed_ns <= checkpoints[0].time_ns)
+    due_ns = fresh.observed_ns[(fresh.observed_ns > checkpoints[0].time_ns) & (fresh.observed_ns <= end_ns)]
+    earliest_ns = int(due_ns.min(initial=end_ns))
     kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
     tracks, time_ns, scans = kept[-1].tracks, kept[-1].time_ns, []
-    rows = Detections.joined([_after(chunk, time_ns) for chunk in (*state.window, due)])
+    rows = Detections.joined([_between(chunk, time_ns, end_ns) for chunk in state.chunks])
     number = -(-rows.observed_ns // settings.scan_ns)  # the scan that each row belongs to
     while time_ns < end_ns:
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
@@ -149,15 +151,14 @@ def _closed(
         scans.append(scan_of(settings, tracks, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
-    window = tuple(c for c in (*state.window, due) if len(c) and c.observed_ns.max() > kept[oldest].time_ns)
-    state = FusionState(max(clock_ns, state.clock_ns), fresh.take(later), window, tuple(kept[oldest:]))
-    return state, scans, too_late
+    chunks = tuple(c for c in state.chunks if c.observed_ns.max() > kept[oldest].time_ns)
+    return FusionState(max(clock_ns, state.clock_ns), chunks, len(chunks), tuple(kept[oldest:])), scans, too_late
 
 
-def _after(rows: Detections, time_ns: int) -> Detections:
-    """Those observed after a time; the rows themselves where that is all of them."""
-    later = rows.observed_ns > time_ns
-    return rows if later.all() else rows.take(later)
+def _between(rows: Detections, after_ns: int, until_ns: int) -> Detections:
+    """Those observed after one time and until another; the rows themselves where that is all of them."""
+    chosen = (rows.observed_ns > after_ns) & (rows.observed_ns <= until_ns)
+    return rows if chosen.all() else rows.take(chosen)
 
 
 def _next_scan(settings: Settings, tracks: Tracks, number: NDArray[np.int64], time_ns: int, end_ns: int) -> int:

@@ -68,7 +68,7 @@ class Ingest:
         self._bytes_max, self._report, self._actions = payload_bytes_max, report, actions
         self._batch: list[tuple[int, str, bytes, bool]] = []
         self._pending: list[tuple[int, int]] = []
-        self._failures = 0
+        self._failures, self._ending = 0, False
         self.client = self._client()
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -79,6 +79,7 @@ class Ingest:
                 continue
             self._listen(stop)
         self._flush()
+        self._ending = True
         self.client.disconnect()
 
     def _client(self) -> mqtt.Client:
@@ -190,6 +191,8 @@ class Ingest:
 
     def _on_disconnect(self, _: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         self._pending = []  # ids come again after a reconnect, for other messages
+        if self._ending:
+            return
         self._report(f"The broker is gone ({reason}); what was not acknowledged will come again.")
         self._note("disconnected")
 
