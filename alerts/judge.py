@@ -44,8 +44,8 @@ def judged(
     actions: tuple[Action, ...],
     before_ns: int,
     now_ns: int,
-) -> tuple[AlertsState, tuple[Alert, ...]]:
-    """The state at `now_ns`, and the alerts to tell, in the order in which they came about."""
+) -> tuple[AlertsState, tuple[Alert, ...], tuple[Action, ...]]:
+    """The state at `now_ns`; the alerts to tell, in the order in which they came about; and actions on no known alert."""
     incidents, alerts = grouped(ground, state.incidents, plates_read(ground, arrived), now_ns)
     memories = state.memories
     for scan in scans:
@@ -56,9 +56,9 @@ def judged(
     if now_ns // NS > before_ns // NS:
         incidents, told = _second_judged(ground, incidents, health, now_ns)
         alerts += told
-    incidents, told, _ = acted(ground, incidents, actions)
+    incidents, told, astray = acted(ground, incidents, actions)
     clock_ns = memories[-1].time_ns if memories else now_ns
-    return AlertsState(memories, remembered(ground, incidents, clock_ns)), alerts + told
+    return AlertsState(memories, remembered(ground, incidents, clock_ns)), alerts + told, astray
 
 
 def _scan_judged(

@@ -12,16 +12,17 @@ from fusion.order import FusionState, at_rest, fuse
 from fusion.settings import Settings
 from geo.frames import Sectors
 from geo.zones import Zones
-from model.alerts import Alert, Delivery
+from model.alerts import Action, Alert, Delivery
 from model.detections import Detections
 from model.health import Health
-from model.messages import Messages
-from model.rejections import Rejection
+from model.messages import ACTION_TOPIC, Messages
+from model.rejections import Reason, Rejection
+from model.time import NS
 from model.tracks import Scan
 from runtime.inbox import opened
 from sensors.catalogue import Catalogue
 from sensors.decode import decode
-from sensors.health import advance_health, unheard
+from sensors.health import advance_health, not_listened, unheard
 from sensors.placing import place
 from sensors.readings import PlateText
 from sensors.repeats import Seen
@@ -74,7 +75,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
     inbox = opened(messages, state.heard_ns, state.listening)
     seen, heard = decode(world.catalogue, state.seen, messages)
     detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
-    health = advance_health(world.catalogue, state.health, heard, unplaced)
+    health = advance_health(world.catalogue, not_listened(state.health, inbox.deaf_ns), heard, unplaced)
     fusion, fused = fuse(
         world.fusion,
         world.catalogue.columns,
@@ -84,7 +85,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),
     )
-    alerts, told = judged(
+    alerts, told, astray = judged(
         world.ground, state.alerts, detections, fused.scans, health, inbox.actions, state.now_ns, now_ns
     )
     outcome = Outcome(
@@ -93,7 +94,33 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         scans=fused.scans,
         alerts=told,
         deliveries=dispatched(world.ground, told),
-        rejections=(*heard.rejections, *unplaced, *inbox.rejections),
+        rejections=(
+            *heard.rejections,
+            *unplaced,
+            *inbox.rejections,
+            *_too_late(world, fused.too_late),
+            *_astray(astray),
+        ),
         plates=heard.plates,
     )
     return State(now_ns, inbox.heard_ns, inbox.listening, seen, health, fusion, alerts), outcome
+
+
+def _too_late(world: World, rows: Detections) -> tuple[Rejection, ...]:
+    """Rows that no scan could take any more. The history has them; tracking and alerts do not."""
+    detail = f"Later than {world.fusion.lateness_ns / NS:g} s: too late for tracking, kept in the history."
+    sensors = [world.catalogue.sensors[row] for row in rows.sensor.tolist()]
+    return tuple(
+        Rejection(received_ns, sensor.feed, Reason.TOO_LATE, detail, sensor.id)
+        for received_ns, sensor in zip(rows.received_ns.tolist(), sensors, strict=True)
+    )
+
+
+def _astray(actions: tuple[Action, ...]) -> tuple[Rejection, ...]:
+    """What people did to alerts that are over and forgotten."""
+    return tuple(
+        Rejection(
+            a.received_ns, ACTION_TOPIC, Reason.NO_SUCH_ALERT, f"{a.action} by {a.by}: {a.alert} is over, or never was."
+        )
+        for a in actions
+    )

@@ -33,6 +33,7 @@ class Inbox:
 
     heard_ns: int
     listening: bool
+    deaf_ns: int  # for how long before these messages there was no connection: nobody's silence
     actions: tuple[Action, ...]
     rejections: tuple[Rejection, ...]
 
@@ -46,6 +47,7 @@ def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
     """The service's own messages among all, and when the last of any kind arrived."""
     actions: list[Action] = []
     rejections: list[Rejection] = []
+    deaf_ns = 0
     if len(messages):
         heard_ns = int(messages.received_ns[-1])
     for number, topic in enumerate(messages.topics):
@@ -54,13 +56,16 @@ def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
         payload, received_ns = messages.payloads[number], int(messages.received_ns[number])
         try:
             if topic == SERVICE_TOPIC:
-                listening = _service.decode(payload).event == "connected"
+                said = _service.decode(payload)
+                listening = said.event == "connected"
+                if listening and said.until:
+                    deaf_ns += max(received_ns - said.until, 0)
             elif topic == ACTION_TOPIC:
                 done = msgspec.json.decode(payload, type=_Action)
                 actions.append(Action(done.action, done.alert, done.by, received_ns, done.note))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejections.append(Rejection(received_ns, topic, Reason.WRONG_SHAPE, f"Not the service's own: {error}."))
-    return Inbox(heard_ns, listening, tuple(actions), tuple(rejections))
+    return Inbox(heard_ns, listening, deaf_ns, tuple(actions), tuple(rejections))
 
 
 def silence_until(messages: Messages, before_ns: int) -> int:

@@ -13,6 +13,11 @@ def unheard(count: int, now_ns: int) -> Health:
     return Health.blank(count).but(heard_ns=np.full(count, now_ns, np.int64), battery=np.full(count, np.nan))
 
 
+def not_listened(health: Health, deaf_ns: int) -> Health:
+    """The same after a time in which nobody could have been heard: silence is counted without it."""
+    return health.but(heard_ns=health.heard_ns + deaf_ns) if deaf_ns else health
+
+
 def advance_health(catalogue: Catalogue, health: Health, decoded: Decoded, unplaced: tuple[Rejection, ...]) -> Health:
     """The condition of every sensor after a batch of messages."""
     rejected = [r for r in (*decoded.rejections, *unplaced) if r.sensor and r.reason not in BENIGN]

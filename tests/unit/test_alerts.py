@@ -124,7 +124,7 @@ class Script:
             t.but(seen_ns=np.full(len(t), time_ns), sensors_ns=np.where(t.sensors >= 0, time_ns, 0)) for t in tracks
         ]
         scan = Scan(time_ns, time_ns - NS, Tracks.joined(seen))
-        self.state, alerts = judged(
+        self.state, alerts, _ = judged(
             self.ground, self.state, arrived or Detections.none(), (scan,), self.health, actions, before_ns, time_ns
         )
         self.told += [(second, alert) for alert in alerts]
