@@ -180,7 +180,10 @@ def _crossings(lines: Lines, k: int, rows: Index, start: Array, end: Array) -> C
 def _left_of(start: Array, end: Array, position: Array) -> Array:
     """(n,) distance to the nearest of the edges, positive to its left."""
     lines = _segments(start, end)
-    point, edge = shapely.STRtree(lines).query_nearest(shapely.points(position), all_matches=True)
+    tree, points = shapely.STRtree(lines), shapely.points(position)
+    (point, _), least = tree.query_nearest(points, all_matches=False, return_distance=True)
+    # Both edges of a vertex are as near as each other but for rounding.
+    point, edge = tree.query(points, predicate="dwithin", distance=least[np.argsort(point)] * (1 + 1e-12) + 1e-6)
     away = shapely.distance(shapely.points(position[point]), lines[edge])
     direction = end[edge] - start[edge]
     side: Array = _cross(direction, position[point] - start[edge]) / np.hypot(direction[:, 0], direction[:, 1])

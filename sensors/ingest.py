@@ -68,7 +68,7 @@ class Ingest:
         self._bytes_max, self._report, self._actions = payload_bytes_max, report, actions
         self._batch: list[tuple[int, str, bytes, bool]] = []
         self._pending: list[tuple[int, int]] = []
-        self._failures, self._ending = 0, False
+        self._failures, self._ending, self._kept = 0, False, ""
         self.client = self._client()
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -97,6 +97,7 @@ class Ingest:
             client.tls_set(self._broker.tls_ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
         client.on_message = self._on_message
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         return client
 
@@ -185,9 +186,15 @@ class Ingest:
             return
         self._failures = 0
         client.subscribe([(topic, 1) for topic in self._subscriptions])
-        kept = "and kept our session" if flags.session_present else "with a new session"
-        self._report(f"Connected to the broker at {self._broker.host}:{self._broker.port}, {kept}.")
+        self._kept = "and it kept our session" if flags.session_present else "with a new session"
         self._note("connected")
+
+    def _on_subscribe(self, _: mqtt.Client, __: Any, ___: Any, reasons: Any, ____: Any) -> None:
+        """Only now is nothing missed any more."""
+        refused = [topic for topic, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
+        self._report(f"Connected to the broker at {self._broker.host}:{self._broker.port}, {self._kept}.")
+        if refused:
+            self._report(f"The broker refuses us {', '.join(refused)}: look at its access list.")
 
     def _on_disconnect(self, _: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         self._pending = []  # ids come again after a reconnect, for other messages

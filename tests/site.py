@@ -58,4 +58,4 @@ def until(happened: Callable[[], Any], what: str, seconds: float = DEADLINE_S) -
         if answer:
             return answer
         time.sleep(0.05)
-    raise AssertionError(f"In {seconds:g} s: {what} did not happen.")
+    raise AssertionError(f"In {seconds:g} s: {what} did not happen; the last answer was {answer!r}.")
