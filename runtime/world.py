@@ -1,7 +1,5 @@
 """From configuration to the world that `advance` works in, and what of the geography deserves a warning."""
 
-import importlib
-
 import numpy as np
 import shapely
 
@@ -19,6 +17,7 @@ from runtime.crosscheck import NATIVE, source_of
 from runtime.entries import Configuration
 from runtime.schema import Camera, Conditions, DetectEntry, ProfileEntry, SensorEntry
 from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile, Sensor
+from sensors.decode import FORMATS
 from sensors.plates import token
 
 DIRECTIONS = {"inbound": 1, "outbound": -1, "either": 0}
@@ -167,10 +166,7 @@ def feeds_of(c: Configuration) -> tuple[Feed, ...]:
     """Every feed with its subscriptions; the native one is always there."""
     said = [(NATIVE, "native", f"marchwarden/{c.site.site.name}"), *((f.id, f.format, f.topic) for f in c.site.feed)]
     bare = [Feed(id, format, topic, ()) for id, format, topic in said]
-    return tuple(
-        Feed(f.id, f.format, f.topic, importlib.import_module(f"sensors.formats.{f.format}").subscriptions(f))
-        for f in bare
-    )
+    return tuple(Feed(f.id, f.format, f.topic, FORMATS[f.format].subscriptions(f)) for f in bare)
 
 
 def warnings_of(world: World) -> list[str]:
@@ -201,8 +197,10 @@ def warnings_of(world: World) -> list[str]:
     return said
 
 
-def _rule(rule: object, catalogue: Catalogue, zones: tuple[str, ...], lines: tuple[str, ...], plate_key: bytes) -> Rule:
-    said = rule.model_dump() if hasattr(rule, "model_dump") else {}
+def _rule(
+    rule: BaseModel, catalogue: Catalogue, zones: tuple[str, ...], lines: tuple[str, ...], plate_key: bytes
+) -> Rule:
+    said = rule.model_dump()
     kind = EventKind(said["kind"])
     places: tuple[int, ...] = ()
     if kind is EventKind.CROSSING:

@@ -99,13 +99,18 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
         case ["available"]:
             for number, sensor in enumerate(rows.catalogue.sensors):
                 if sensor.feed == feed.id:
-                    rows.sign(number, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
+                    rows.sign(number, _up_or_down(payload))
         case [camera, "status", "detect"]:
             row = rows.sensor(feed.id, camera)
             if row is not None:
-                rows.sign(row, Sign.ONLINE if payload == b"online" else Sign.OFFLINE)
+                rows.sign(row, _up_or_down(payload))
         case _:
             pass  # statistics, counts, switches, snapshots: nothing to detect
+
+
+def _up_or_down(payload: bytes) -> Sign:
+    """Frigate publishes the bare word; a recording or a bridge may have put it in quotes."""
+    return Sign.ONLINE if payload.strip(b' "') == b"online" else Sign.OFFLINE
 
 
 def _read_event(feed: Feed, event: Event, rows: Rows) -> None:

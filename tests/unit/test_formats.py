@@ -239,7 +239,7 @@ def test_frigates_other_messages_are_understood_and_say_nothing_to_detect() -> N
 
 
 def test_availability_counts_even_when_it_is_retained() -> None:
-    decoded = read(("frigate/available", b"offline"), ("frigate/west_1/status/detect", b"online"), retained=True)
+    decoded = read(("frigate/available", b"offline"), ("frigate/west_1/status/detect", b'"online"'), retained=True)
     cameras = [i for i, s in enumerate(CATALOGUE.sensors) if s.feed == "frigate"]
     assert decoded.signs.sensor.tolist() == [*cameras, ROW["cam-01"]]
     assert decoded.signs.sign.tolist() == [Sign.OFFLINE] * len(cameras) + [Sign.ONLINE]
