@@ -2,6 +2,7 @@
 
 import numpy as np
 import shapely
+from pydantic import BaseModel
 
 from alerts.rules import Agency, Agreement, Ground, Rule
 from fusion.settings import Settings
