@@ -125,12 +125,14 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
         for i in bad
     )
     known = decoded.looks.observed_ns - decoded.looks.received_ns
+    kept = readings.take(why == "") if len(bad) else readings
+    tokens = set(kept.plate.tolist())
     return seen, Decoded(
-        readings.take(why == "") if len(bad) else readings,
+        kept,
         decoded.looks.take((known <= limits.ahead_ns_max) & (-known <= limits.age_ns_max)),
         decoded.signs,
         (*decoded.rejections, *rejections),
-        decoded.plates,
+        tuple(plate for plate in decoded.plates if plate.token in tokens),  # of what is rejected nothing is sealed
     )
 
 

@@ -16,6 +16,9 @@ from sensors.repeats import key_of
 
 NAN = float("nan")
 NO_SPREAD = (NAN, NAN, NAN)
+FAR_NS = (
+    1 << 62
+)  # the year 2116: a time beyond it, or before its mirror, stands for all of them and is rejected as such
 
 
 class Rows:
@@ -54,12 +57,14 @@ class Rows:
         plate: int = 0,
     ) -> None:
         """One reading. `key` is what makes it this one and no other: a reading with the same key is a repeat."""
-        self._whole.append((sensor, observed_ns, self.received_ns, self.number, place, classes, source, plate))
+        self._whole.append(
+            (sensor, _within_reach(observed_ns), self.received_ns, self.number, place, classes, source, plate)
+        )
         self._real.append((*where, *spread, confidence))
         self._keys.append(key)
 
     def look(self, sensor: int, observed_ns: int) -> None:
-        self._looks.append((observed_ns, self.received_ns, sensor))
+        self._looks.append((_within_reach(observed_ns), self.received_ns, sensor))
 
     def sign(self, sensor: int, sign: Sign, value: float = 0.0) -> None:
         self._signs.append((self.received_ns, sensor, sign))
@@ -102,7 +107,7 @@ class Rows:
             return 0
         if clear not in self._tokens:
             self._tokens[clear] = token(self.catalogue.plate_key, clear)
-        self._plates.append(PlateText(self._tokens[clear], clear, observed_ns, sensor))
+        self._plates.append(PlateText(self._tokens[clear], clear, _within_reach(observed_ns), sensor))
         return self._tokens[clear]
 
     def source(self, sensor: int, object_id: str) -> int:
@@ -148,3 +153,8 @@ class Rows:
             tuple(self.rejections),
             tuple(self._plates),
         )
+
+
+def _within_reach(time_ns: int) -> int:
+    """A time that 64 bits hold, and its difference from any other."""
+    return min(max(time_ns, -FAR_NS), FAR_NS)

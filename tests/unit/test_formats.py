@@ -171,6 +171,13 @@ def test_the_end_of_an_event_repeats_its_last_frame_and_a_new_frame_does_not() -
     assert reasons(decoded) == [Reason.REPEATED]
 
 
+@pytest.mark.parametrize("time", [1e18, 10**30, -(10**30)])
+def test_a_time_that_no_clock_has_is_rejected_and_its_plate_is_not_kept(time: float) -> None:
+    decoded = read(frigate(frame_time=time, recognized_license_plate="TST0001"))
+    assert reasons(decoded) == [Reason.IN_THE_FUTURE if time > 0 else Reason.TOO_OLD]
+    assert decoded.plates == ()
+
+
 def test_what_frigate_calls_a_false_positive_is_none_of_ours() -> None:
     assert reasons(read(frigate(false_positive=True))) == [Reason.FALSE_POSITIVE]
 
