@@ -17,7 +17,7 @@ check: dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy model geo sensors fusion alerts history runtime
 
-bench: dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 setup: $(VENV)/.run
@@ -41,6 +41,11 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# The peers that benchmarks run beside us.
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@touch $@
+
 # The tests use real servers. As root they are installed; otherwise the command is named.
 servers:
 	@if command -v influxd >/dev/null && { command -v mosquitto || test -x /usr/sbin/mosquitto; } >/dev/null; then :; \
@@ -53,6 +58,8 @@ lock: | $(BIN)/python
 	    pyproject.toml -o requirements/run.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --group bench -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) $(VENV)-uv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -52,6 +52,7 @@ def world_of_sensors(count: int) -> World:
         position=position,
         accuracy_m=np.full(count, 5.0),
         range_m=np.full(count, 300.0),
+        half_angle_rad=np.full(count, np.pi),
         detection_probability=np.full(count, 0.9),
         false_alarms_per_hour=np.full(count, 5.0),
         looks_per_s=np.ones(count),

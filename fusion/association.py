@@ -1,153 +1,166 @@
-"""Which detection belongs to which track: pairs within the gate, their evidence, and the best one-to-one choice.
+"""Which detection belongs to which track: pairs within the gate, their evidence, and the choice among them.
 
-The evidence of a pair is the logarithm of the ratio between "this track caused it" and "something new or nothing
-did" (Blackman & Popoli 1999, "Design and analysis of modern tracking systems", ch. 6.2). The choice is exact over all
-clusters at once: a sparse assignment in which every detection may also stay alone.
+A frame is what one sensor saw at one instant. In each, a track causes at most one detection, and a detection has at most one
+cause. The evidence of a pair is the logarithm of the ratio between "this track caused it" and "the track was missed, and
+something new or nothing caused this" (Williams 2015, "Marginal multi-Bernoulli filters", IEEE TAES 51(3), eqs. 20–27).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
-from fusion.estimation import largest_sigma, mahalanobis2_and_log_density
-from fusion.motion import position_after, seconds
+from fusion.coverage import false_density, undetected_density
+from fusion.estimation import largest_sigma, log_densities, packed, reweighted
+from fusion.motion import advanced, pace_of, seconds
 from fusion.settings import Settings
-from geo.frames import Sectors, geocentric_from_plane, moved_to_sector
+from geo.frames import Sectors, moved_to_sector, near_each_other
+from model.classes import CLASSES
 from model.detections import Detections
 from model.time import NS
 from model.tracks import Tracks
 from model.world import SensorColumns
 
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 GATE2 = 16.0  # squared Mahalanobis gate: 99.97 % of true pairs in two dimensions
+PAD_M = 10.0  # added to the reach within which pairs are looked at
 NEIGHBOURS = 8  # tracks looked at per detection, nearest first
 SAME_SOURCE = 4.0  # log evidence that the source's own object id goes on
 OTHER_SOURCE = -4.0  # … that the same sensor calls this by another id
 SOURCE_NS = 10 * NS  # for how long an object id is believed to go on
-OTHER_PLATE = -6.0  # a misread is possible
 SAME_PLATE = 6.0
+ROUNDS = 50  # of belief propagation, at most
+MOST = 50.0  # log evidence beyond which nothing becomes surer
+OTHER_PLATE = -6.0  # a misread is possible
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """k pairs within the gate."""
+    """k pairs within the gate, of tracks and detections."""
 
-    track: NDArray[np.int64]  # (k,)
-    detection: NDArray[np.int64]  # (k,)
-    evidence: NDArray[np.float64]  # (k,) log ratio, tracked over not tracked
-    strength: NDArray[np.float64]  # (k,) log ratio, true over false alarm: what existence gains by it
+    track: Rows  # (k,)
+    detection: Rows  # (k,)
+    evidence: Array  # (k,) log ratio
 
+    def take(self, rows: NDArray[np.bool_] | Rows) -> "Pairs":
+        return Pairs(self.track[rows], self.detection[rows], self.evidence[rows])
 
-def false_density(sensors: SensorColumns, detections: Detections) -> NDArray[np.float64]:
-    """(n,) false alarms expected per m² in one frame of each row's sensor, from its registration."""
-    row = detections.sensor
-    per_frame = sensors.false_alarms_per_hour[row] / 3600 / sensors.looks_per_s[row]
-    return np.maximum(per_frame / (np.pi * sensors.range_m[row] ** 2), 1e-15)
+    def of(self, tracks: Rows) -> "Pairs":
+        """The same, where the tracks were rows `tracks` of a larger table."""
+        return Pairs(tracks[self.track], self.detection, self.evidence)
 
 
 def gated(
     settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections
 ) -> Pairs:
-    """All pairs that may belong together."""
-    track, detection = _near(settings, sectors, tracks, detections)
-    dt = seconds(detections.observed_ns[detection] - tracks.updated_ns[track])
-    place, spread = position_after(
-        *_in_plane_of(sectors, tracks, track, detections.sector[detection]), dt, settings.acceleration_psd
+    """All pairs that may belong together. No track meets another detection of the frame that it was last seen in."""
+    track, detection = _near(sectors, tracks, detections)
+    again = tracks.seen_ns[track] == detections.observed_ns[detection]
+    again &= tracks.seen_by[track] == detections.sensor[detection]
+    track, detection = track[~again], detection[~again]
+    ours, seen = tracks.take(track), detections.take(detection)
+    if (ours.sector != seen.sector).any():
+        ours = moved_to_sector(sectors, ours, seen.sector)
+    bank, weight = advanced(
+        *bank_of(ours), pace_of(ours.class_probability), seconds(seen.observed_ns - ours.updated_ns)
     )
-    d2, log_density = mahalanobis2_and_log_density(
-        detections.position[detection] - place, spread + detections.covariance[detection]
-    )
-    within = d2 < GATE2
-    track, detection, log_density = track[within], detection[within], log_density[within]
-    seen = np.log(np.maximum(sensors.detection_probability[detections.sensor[detection]], 1e-3))
-    alike = np.einsum("kc,kc->k", tracks.class_probability[track], detections.class_likelihood[detection])
-    alike = np.log(np.maximum(alike * detections.class_likelihood.shape[1], 1e-3))
-    strength = seen + log_density + _identity(tracks, detections, track, detection)
-    false = false_density(sensors, detections)
-    evidence = (
-        strength
-        + alike
-        + np.log(np.maximum(tracks.existence[track], 1e-6))
-        - np.log(false + settings.birth_per_m2)[detection]
-    )
-    return Pairs(track, detection, evidence, strength - np.log(false)[detection])
+    place, noise = seen.position.T, packed(seen.covariance)
+    d2, log_density = log_densities(bank, place, noise)
+    within = np.where(weight > 1e-3, d2, np.inf).min(axis=0) < GATE2
+    likely = reweighted(weight, log_density)[1] + _identity(ours, seen) + _alike(ours, seen)
+    likely = likely - np.log(otherwise(settings, sensors, sectors, detections))[detection]
+    caught = ours.existence * ours.visible * detectable(sensors, seen.sensor)
+    return Pairs(track, detection, likely + np.log(caught / (1 - caught))).take(within)
 
 
-def _in_plane_of(
-    sectors: Sectors, tracks: Tracks, track: NDArray[np.int64], sector: NDArray[np.int16]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """States of the chosen tracks in the plane of the detection that each is held against."""
-    if (tracks.sector[track] == sector).all():
-        return tracks.mean[track], tracks.covariance[track]
-    moved = moved_to_sector(sectors, tracks.take(track), sector)
-    return moved.mean, moved.covariance
+def detectable(sensors: SensorColumns, sensor: NDArray[np.int32]) -> Array:
+    """(n,) chance that each sensor catches what it has in view: by registration, but never none and never all."""
+    return np.clip(sensors.detection_probability[sensor], 0.01, 0.99)
 
 
-def _near(
-    settings: Settings, sectors: Sectors, tracks: Tracks, detections: Detections
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs near enough to be worth a closer look."""
+def otherwise(settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections) -> Array:
+    """(n,) density [1/m²] of each detection if no known track caused it: a false alarm, or someone new."""
+    caught = detectable(sensors, detections.sensor)
+    new = undetected_density(settings, sensors, sectors, detections)
+    return false_density(sensors, detections.sensor) + caught * new
+
+
+def bank_of(tracks: Tracks) -> tuple[Array, Array]:
+    """Bank (14, MODELS, n) and weights (MODELS, n) of tracks, laid out for arithmetic."""
+    return np.ascontiguousarray(tracks.bank.transpose(1, 2, 0)), np.ascontiguousarray(tracks.weight.T)
+
+
+def _near(sectors: Sectors, tracks: Tracks, detections: Detections) -> tuple[Rows, Rows]:
+    """Pairs near enough to be worth a closer look, by the whole estimates carried on at constant velocity."""
     if not len(tracks) or not len(detections):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    time_ns = detections.observed_ns[len(detections) // 2]
-    dt = seconds(time_ns - tracks.updated_ns)
-    place, spread = position_after(tracks.mean, tracks.covariance, dt, settings.acceleration_psd)
-    reach = np.sqrt(GATE2) * np.hypot(largest_sigma(spread).max(), largest_sigma(detections.covariance).max())
-    here, there = detections.position, place
-    if (tracks.sector != detections.sector[0]).any() or (detections.sector != detections.sector[0]).any():
-        here = geocentric_from_plane(sectors, detections.sector, here)
-        there = geocentric_from_plane(sectors, tracks.sector, there)
+    middle = int(detections.observed_ns[len(detections) // 2])
+    dt = seconds(middle - tracks.updated_ns)
+    here, there = detections.position, tracks.mean[:, :2] + dt[:, None] * tracks.mean[:, 2:]
+    sigma = np.sqrt(
+        largest_sigma(packed(tracks.covariance)) ** 2 + dt**2 * largest_sigma(packed(tracks.covariance[:, 2:, 2:])) ** 2
+    )
+    own = largest_sigma(packed(detections.covariance))
+    reach = np.sqrt(GATE2) * np.hypot(sigma.max(), own.max()) + PAD_M
+    here, there = near_each_other(sectors, detections.sector, here, tracks.sector, there)
     count = min(NEIGHBOURS, len(tracks))
-    _, found = KDTree(there).query(here, k=count, distance_upper_bound=reach)
+    away, found = KDTree(there).query(here, k=count, distance_upper_bound=reach)
     found = np.asarray(found, np.int64).reshape(len(detections), count)
     detection, rank = np.nonzero(found < len(tracks))
-    return found[detection, rank], detection
-
-
-def _identity(
-    tracks: Tracks, detections: Detections, track: NDArray[np.int64], detection: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(k,) log evidence from object ids and plates."""
-    ours, theirs = tracks.source[track], detections.source[detection]
-    fresh = detections.observed_ns[detection] - tracks.source_ns[track] < SOURCE_NS
-    comparable = (ours != 0) & (theirs != 0) & fresh & (tracks.source_sensor[track] == detections.sensor[detection])
-    evidence = np.where(comparable, np.where(ours == theirs, SAME_SOURCE, OTHER_SOURCE), 0.0)
-    ours, theirs = tracks.plate[track], detections.plate[detection]
-    both = (ours != 0) & (theirs != 0)
-    return evidence + np.where(both, np.where(ours == theirs, SAME_PLATE, OTHER_PLATE), 0.0)
-
-
-def chosen(pairs: Pairs, detections: int, tracks: int) -> NDArray[np.int64]:
-    """Rows of `pairs` that together explain best, each detection and each track at most once."""
-    worth = np.flatnonzero(pairs.evidence > 0)
-    if not len(worth):
-        return worth
-    alone = np.bincount(pairs.detection[worth], minlength=detections)[pairs.detection[worth]] == 1
-    alone &= np.bincount(pairs.track[worth], minlength=tracks)[pairs.track[worth]] == 1
-    return np.sort(np.r_[worth[alone], _assigned(pairs, worth[~alone])])
-
-
-def _assigned(pairs: Pairs, contested: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The contested pairs' best choice. Staying alone is a column of its own for each detection, at evidence 0."""
-    if not len(contested):
-        return contested
-    rows, row = np.unique(pairs.detection[contested], return_inverse=True)
-    columns, column = np.unique(pairs.track[contested], return_inverse=True)
-    evidence = pairs.evidence[contested]
-    bound = evidence.max() + 1.0  # the solver minimises, and takes a zero for no edge
-    size = len(rows)
-    costs = csr_array(
-        (
-            np.r_[bound - evidence, np.full(size, bound)],
-            (np.r_[row, np.arange(size)], np.r_[column, len(columns) + np.arange(size)]),
-        ),
-        shape=(size, len(columns) + size),
+    track = found[detection, rank]
+    close = (
+        np.asarray(away).reshape(found.shape)[detection, rank]
+        < np.sqrt(GATE2) * np.hypot(sigma[track], own[detection]) + 10.0
     )
-    picked_row, picked_column = min_weight_full_bipartite_matching(costs)
-    match = np.full(size, -1)
-    match[picked_row] = picked_column
-    taken: NDArray[np.int64] = contested[match[row] == column]
-    return taken
+    return track[close], detection[close]
+
+
+def _identity(ours: Tracks, seen: Detections) -> Array:
+    """(k,) log evidence from object ids and plates."""
+    fresh = seen.observed_ns - ours.source_ns < SOURCE_NS
+    comparable = (ours.source != 0) & (seen.source != 0) & fresh & (ours.source_sensor == seen.sensor)
+    evidence = np.where(comparable, np.where(ours.source == seen.source, SAME_SOURCE, OTHER_SOURCE), 0.0)
+    both = (ours.plate != 0) & (seen.plate != 0)
+    return np.asarray(evidence + np.where(both, np.where(ours.plate == seen.plate, SAME_PLATE, OTHER_PLATE), 0.0))
+
+
+def _alike(ours: Tracks, seen: Detections) -> Array:
+    """(k,) log evidence from classes."""
+    agreement = np.einsum("kc,kc->k", ours.class_probability, seen.class_likelihood) * len(CLASSES)
+    return np.asarray(np.log(np.maximum(agreement, 1e-3)))
+
+
+def marginals(pairs: Pairs, frame: Rows) -> Array:
+    """(k,) the probability of each pair, where in each frame each track and each detection has at most one partner.
+
+    `frame` (detections,) numbers the frame of each. By loopy belief propagation (Williams & Lau 2014, "Approximate evaluation
+    of marginal association probabilities with belief propagation", IEEE TAES 50(4)), which is exact where nothing forms a loop.
+    """
+    odds: Array = np.exp(np.minimum(pairs.evidence, MOST))
+    if not len(odds):
+        return odds
+    _, side, wanted = np.unique(
+        frame[pairs.detection] * (int(pairs.track.max()) + 1) + pairs.track, return_inverse=True, return_counts=True
+    )
+    wants = np.bincount(pairs.detection)[pairs.detection]
+    probability: Array = odds / (1 + odds)
+    rows = np.flatnonzero((wanted[side] > 1) | (wants > 1))
+    if len(rows):
+        probability[rows] = _propagated(odds[rows], side[rows], pairs.detection[rows])
+    return probability
+
+
+def _propagated(odds: Array, side: Rows, detection: Rows) -> Array:
+    """The messages of each contested pair, until they stand still."""
+    to_side = np.ones(len(odds))
+    for _ in range(ROUNDS):
+        told = odds * to_side
+        to_detection = odds / (1 + np.bincount(side, told)[side] - told)
+        before = to_side
+        to_side = 1 / (1 + np.bincount(detection, to_detection)[detection] - to_detection)
+        if np.abs(to_side - before).max() < 1e-3:
+            break
+    told = odds * to_side
+    return np.asarray(told / (1 + np.bincount(side, told)[side]))

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from fusion.estimation import largest_sigma
+from fusion.estimation import largest_sigma, packed
 from model.detections import Detections
 
 SIGMAS = 3.0  # how far, in its own standard deviations, a detection's target may be
@@ -40,7 +40,7 @@ def layers_of(detections: Detections) -> list[NDArray[np.int64]]:
 
 def _near_frames(detections: Detections, frame: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (earlier, later) of frames whose reaches overlap."""
-    reach = SIGMAS * largest_sigma(detections.covariance) + PAD_M
+    reach = SIGMAS * largest_sigma(packed(detections.covariance)) + PAD_M
     place = detections.position + np.stack([detections.sector * APART_M, np.zeros(len(reach))], axis=1)
     starts = np.flatnonzero(np.r_[True, np.diff(frame) != 0])
     low = np.minimum.reduceat(place - reach[:, None], starts)

@@ -3,27 +3,39 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.association import Pairs, false_density
-from fusion.estimation import largest_sigma, updated
-from fusion.motion import predicted, seconds
+from fusion.association import Pairs, bank_of, detectable, otherwise
+from fusion.coverage import undetected_density, watched
+from fusion.estimation import blended, largest_sigma, log_densities, packed, reweighted, updated, within_reach
+from fusion.motion import advanced, as_matrices, begun, collapsed, pace_of, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
-from model.detections import Detections
+from model.classes import CLASSES
+from model.detections import Detections, Kind, Looks
 from model.tracks import SENSORS_KEPT, Tracks
 from model.world import SensorColumns
 
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 CLASS_FLOOR = 0.02  # no sensor's word makes a class impossible
-EXISTENCE_MAX = 1 - 1e-6  # nor anything certain
-LOST_SIGMA_M = 500.0  # a track spread wider than this says nothing
+EXISTENCE_MAX = 0.999  # nor anything certain
+LOST_SIGMA_M = 2_000.0  # a track spread wider than this says nothing
+SURVIVAL_S = 600.0  # mean time until a target is gone for good
+OPEN_SHARE = 0.98  # of the time, nothing hides a target from who looks its way
+STRANGER = 0.5  # how far a sensor that has never seen a track is believed to look its way
+OPEN_S = 10.0  # and for this long it stays as it is
+PASSING_MPS = 1.0  # at this pace a target crosses a ground sensor's reach, and its activations are one measurement
 
 
-def born(settings: Settings, sensors: SensorColumns, detections: Detections) -> Tracks:
-    """A tentative track for each detection that no track explains."""
+def born(
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections, unknown: Array
+) -> Tracks:
+    """A tentative track for each detection, each of which no known track explains with probability `unknown` (n,)."""
     n = len(detections)
-    mean, covariance = np.zeros((n, 4)), np.zeros((n, 4, 4))
-    mean[:, :2], covariance[:, :2, :2] = detections.position, detections.covariance
-    covariance[:, 2, 2] = covariance[:, 3, 3] = settings.speed_sigma_mps**2
-    false = false_density(sensors, detections)
+    class_probability = _normalised(detections.class_likelihood + CLASS_FLOOR)
+    pace = pace_of(class_probability)
+    bank = begun(detections.position, detections.covariance, pace)
+    mean, covariance = as_matrices(collapsed(bank, pace.habit))
+    new = detectable(sensors, detections.sensor) * undetected_density(settings, sensors, sectors, detections)
     seen_by, seen_ns = np.full((n, SENSORS_KEPT), -1, np.int32), np.zeros((n, SENSORS_KEPT), np.int64)
     seen_by[:, 0], seen_ns[:, 0] = detections.sensor, detections.observed_ns
     named, read = detections.source != 0, detections.plate != 0
@@ -32,12 +44,16 @@ def born(settings: Settings, sensors: SensorColumns, detections: Detections) -> 
         sector=detections.sector,
         born_ns=detections.observed_ns,
         seen_ns=detections.observed_ns,
+        seen_by=detections.sensor,
         updated_ns=detections.observed_ns,
         mean=mean,
         covariance=covariance,
-        existence=settings.birth_per_m2 / (settings.birth_per_m2 + false),
+        bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
+        weight=np.ascontiguousarray(pace.habit.T),
+        existence=np.minimum(unknown * new / otherwise(settings, sensors, sectors, detections), EXISTENCE_MAX),
+        visible=np.full(n, OPEN_SHARE),
         confirmed=np.zeros(n, np.bool_),
-        class_probability=_normalised(detections.class_likelihood + CLASS_FLOOR),
+        class_probability=class_probability,
         hits=np.ones(n, np.int32),
         source=detections.source,
         source_ns=np.where(named, detections.observed_ns, 0),
@@ -52,65 +68,153 @@ def born(settings: Settings, sensors: SensorColumns, detections: Detections) -> 
 
 def continued(
     settings: Settings,
+    sensors: SensorColumns,
     sectors: Sectors,
     tracks: Tracks,
     detections: Detections,
+    frame: Rows,
     pairs: Pairs,
-    choice: NDArray[np.int64],
+    chance: Array,
 ) -> Tracks:
-    """All tracks, those chosen updated by their detection and, where it lies in another sector, handed over."""
-    row = pairs.track[choice]
-    if not len(row):
+    """All tracks, each updated frame by frame, in order of time, by the detections of its pairs with their probabilities."""
+    if not len(pairs.track):
         return tracks
-    seen = detections.take(pairs.detection[choice])
-    ours = moved_to_sector(sectors, tracks.take(row), seen.sector)
-    dt = seconds(seen.observed_ns - ours.updated_ns)
-    mean, covariance = updated(
-        *predicted(ours.mean, ours.covariance, dt, settings.acceleration_psd), seen.position, seen.covariance
+    order = np.lexsort((pairs.detection, frame[pairs.detection], pairs.track))
+    track, detection, chance = pairs.track[order], pairs.detection[order], chance[order]
+    # A side is one track in one frame; its turn is how many frames of this track came before.
+    starts = np.flatnonzero((np.diff(track, prepend=-1) != 0) | (np.diff(frame[detection], prepend=-1) != 0))
+    ends = np.append(starts[1:], len(track))
+    first = np.flatnonzero(np.diff(track[starts], prepend=-1))
+    turn = np.arange(len(starts)) - np.repeat(first, np.diff(np.append(first, len(starts))))
+    for number in range(int(turn.max()) + 1):
+        sides = np.flatnonzero(turn == number)
+        row = track[starts[sides]]
+        sizes = ends[sides] - starts[sides]
+        of = np.repeat(np.arange(len(sides)), sizes)
+        which = np.arange(len(of)) + np.repeat(starts[sides] - np.append(0, np.cumsum(sizes)[:-1]), sizes)
+        seen = detections.take(detection[which])
+        ours = moved_to_sector(sectors, tracks.take(row), seen.sector[np.append(0, np.cumsum(sizes)[:-1])])
+        tracks = tracks.put(row, _updated(settings, sensors, ours, seen, of, chance[which]))
+    return tracks
+
+
+def _updated(
+    settings: Settings, sensors: SensorColumns, ours: Tracks, seen: Detections, of: Rows, chance: Array
+) -> Tracks:
+    """n tracks, each by one frame. Row k of `seen` belongs to track `of[k]` with probability `chance[k]`; `of` rises."""
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    best = _best(of, chance, starts)
+    when = seen.observed_ns[starts]
+    bank, weight = advanced(*bank_of(ours), pace_of(ours.class_probability), seconds(when - ours.updated_ns))
+    place, noise = seen.position.T, packed(seen.covariance)
+    wide, wide_weight = (bank, weight) if len(of) == len(ours) else (bank[..., of], weight[..., of])
+    post = reweighted(wide_weight, log_densities(wide, place, noise)[1])[0]
+    near = np.flatnonzero(seen.kind == Kind.PRESENCE)
+    if len(near):
+        place, noise = place.copy(), noise.copy()
+        whole = collapsed(wide[..., near], wide_weight[..., near])
+        place[:, near], noise[:, near] = within_reach(whole, place[:, near], noise[:, near])
+    certain = np.minimum(np.add.reduceat(chance, starts), 1.0)
+    bank, weight = blended(bank, (1 - certain) * weight, updated(wide, place, noise), chance * post, of, starts)
+    mean, covariance = as_matrices(collapsed(bank, weight))
+    caught = ours.visible * detectable(sensors, seen.sensor[starts])
+    left = ours.existence * (1 - caught) / (1 - ours.existence * caught)
+    existence = np.minimum(certain + (1 - certain) * left, EXISTENCE_MAX)
+    taken = certain > 0.5
+    hits = ours.hits + taken
+    told = np.add.reduceat(chance[:, None] * seen.class_likelihood, starts) + (1 - certain)[:, None] / len(CLASSES)
+    source, plate, sensor = seen.source[best], seen.plate[best], seen.sensor[best]
+    named, read = taken & (source != 0), taken & (plate != 0)
+    watchers, watchers_ns = _remembered(ours.sensors, ours.sensors_ns, sensor, when)
+    return ours.but(
+        seen_ns=np.where(taken, when, ours.seen_ns),
+        seen_by=np.where(taken, sensor, ours.seen_by),
+        updated_ns=when,
+        mean=mean,
+        covariance=covariance,
+        bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
+        weight=np.ascontiguousarray(weight.T),
+        existence=existence,
+        visible=certain + (1 - certain) * ours.visible,
+        confirmed=ours.confirmed | ((existence >= settings.confirm_existence) & (hits >= 2)),
+        class_probability=_normalised(ours.class_probability * (told + CLASS_FLOOR) + 1e-6),
+        hits=hits,
+        source=np.where(named, source, ours.source),
+        source_ns=np.where(named, when, ours.source_ns),
+        source_sensor=np.where(named, sensor, ours.source_sensor),
+        plate=np.where(read, plate, ours.plate),
+        plate_ns=np.where(read, when, ours.plate_ns),
+        plate_sensor=np.where(read, sensor, ours.plate_sensor),
+        sensors=np.where(taken[:, None], watchers, ours.sensors),
+        sensors_ns=np.where(taken[:, None], watchers_ns, ours.sensors_ns),
     )
-    odds = faded(settings, ours, seen.observed_ns)
-    odds = odds / (1 - odds) * np.exp(np.minimum(pairs.strength[choice], 50.0))
-    existence = np.clip(odds / (1 + odds), 0.0, EXISTENCE_MAX)
-    hits = ours.hits + 1
-    named, read = seen.source != 0, seen.plate != 0
-    sensors, sensors_ns = _remembered(ours.sensors, ours.sensors_ns, seen.sensor, seen.observed_ns)
-    return tracks.put(
-        row,
-        ours.but(
-            seen_ns=seen.observed_ns,
-            updated_ns=seen.observed_ns,
-            mean=mean,
-            covariance=covariance,
-            existence=existence,
-            confirmed=ours.confirmed | ((existence >= settings.confirm_existence) & (hits >= 2)),
-            class_probability=_normalised(ours.class_probability * (seen.class_likelihood + CLASS_FLOOR) + 1e-6),
-            hits=hits,
-            source=np.where(named, seen.source, ours.source),
-            source_ns=np.where(named, seen.observed_ns, ours.source_ns),
-            source_sensor=np.where(named, seen.sensor, ours.source_sensor),
-            plate=np.where(read, seen.plate, ours.plate),
-            plate_ns=np.where(read, seen.observed_ns, ours.plate_ns),
-            plate_sensor=np.where(read, seen.sensor, ours.plate_sensor),
-            sensors=sensors,
-            sensors_ns=sensors_ns,
-        ),
+
+
+def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
+    """(n,) the likeliest row of each group."""
+    order = np.lexsort((-chance, of))
+    return np.asarray(order[starts])
+
+
+def carried(tracks: Tracks, end_ns: int) -> Tracks:
+    """All tracks as they are at one instant, which is not before any of them was updated."""
+    if not len(tracks):
+        return tracks
+    dt = seconds(end_ns - tracks.updated_ns)
+    bank, weight = advanced(*bank_of(tracks), pace_of(tracks.class_probability), dt)
+    mean, covariance = as_matrices(collapsed(bank, weight))
+    return tracks.but(
+        updated_ns=np.full(len(tracks), end_ns, np.int64),
+        mean=mean,
+        covariance=covariance,
+        bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
+        weight=np.ascontiguousarray(weight.T),
+        existence=tracks.existence * np.exp(-dt / SURVIVAL_S),
+        visible=OPEN_SHARE + (tracks.visible - OPEN_SHARE) * np.exp(-dt / OPEN_S),
     )
 
 
-def faded(settings: Settings, tracks: Tracks, time_ns: NDArray[np.int64] | int) -> NDArray[np.float64]:
-    """(n,) probability that each still exists at `time_ns`, unseen since it was last seen."""
-    unseen = np.maximum(time_ns - tracks.seen_ns, 0) / settings.coast_ns
-    return np.minimum(tracks.existence * np.exp(-unseen), EXISTENCE_MAX)
+def unseen(sensors: SensorColumns, sectors: Sectors, tracks: Tracks, looks: Looks, after_ns: int) -> Tracks:
+    """All tracks; those not seen since `after_ns` are less believed where sensors looked and did not see them.
+
+    Who has seen a track before is taken at its word; of the others it is not known whether they can see the place at all.
+    """
+    rows = np.flatnonzero(tracks.seen_ns <= after_ns)
+    looker, looked = np.unique(looks.sensor[sensors.view_known[looks.sensor]], return_counts=True)
+    if not len(rows) or not len(looker):
+        return tracks
+    missing = tracks.take(rows)
+    row, which, chance = watched(sensors, sectors, missing, looker)
+    knows = (missing.sensors[row] == looker[which][:, None]).any(axis=1)
+    chance = chance * detectable(sensors, looker[which]) * np.where(knows, 1.0, STRANGER)
+    missed = np.exp(np.bincount(row, looked[which] * np.log1p(-chance), len(rows)))
+    both = missing.visible * missed
+    missable = both + 1 - missing.visible
+    left = missing.existence * missable
+    existence, visible = tracks.existence.copy(), tracks.visible.copy()
+    existence[rows], visible[rows] = left / (1 - missing.existence + left), both / missable
+    return tracks.but(existence=existence, visible=visible)
 
 
-def lasting(settings: Settings, tracks: Tracks, time_ns: int, at_time: Tracks) -> NDArray[np.bool_]:
-    """(n,) which tracks are kept at `time_ns`; `at_time` holds their states then."""
-    keep = time_ns - tracks.seen_ns <= settings.coast_ns
-    keep &= faded(settings, tracks, time_ns) >= settings.drop_existence
-    return np.asarray(keep & (largest_sigma(at_time.covariance[:, :2, :2]) < LOST_SIGMA_M))
+def lasting(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
+    """(n,) which tracks are kept."""
+    believed = np.where(tracks.confirmed, 1e-6, settings.drop_existence)
+    keep = (time_ns - tracks.seen_ns <= settings.memory_ns) & (tracks.existence >= believed)
+    return np.asarray(keep & (largest_sigma(packed(tracks.covariance)) < LOST_SIGMA_M))
 
 
-def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def at_hand(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
+    """(n,) which tracks a detection may continue; the others were seen too long ago, and may be found again."""
+    return np.asarray(~tracks.confirmed | (time_ns - tracks.seen_ns <= settings.coast_ns))
+
+
+def told(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
+    """(n,) which tracks the world is told of: all but those that are only remembered."""
+    believed = tracks.existence >= settings.told_existence
+    return np.asarray(~tracks.confirmed | (believed & (time_ns - tracks.seen_ns <= settings.coast_ns)))
+
+
+def _normalised(weights: Array) -> Array:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
@@ -129,7 +233,7 @@ def _ids(detections: Detections) -> NDArray[np.uint64]:
     """(n,) keys made from what founded each track, so that the same detections always give the same ids."""
     millimetres = np.round(detections.position * 1000).astype(np.int64)
     key = np.zeros(len(detections), np.uint64)
-    for part in (detections.observed_ns, detections.sector, millimetres[:, 0], millimetres[:, 1], detections.sensor):
+    for part in (detections.observed_ns, detections.sector, millimetres[:, 0], millimetres[:, 1]):
         key = _mixed(key ^ part.astype(np.int64).view(np.uint64))
     return key
 

@@ -1,16 +1,53 @@
-"""How targets move between observations: nearly constant velocity, batched.
+"""How targets move: three interacting models for each track, batched.
 
-Li & Jilkov (2003), "Survey of maneuvering target tracking, part I", eq. 16: white-noise acceleration with power
-spectral density q. Each row has its own interval.
+Each model is an integrated Ornstein–Uhlenbeck process: a velocity that wavers about zero with a standard deviation and a
+memory of its own (Millefiori, Braca, Bryan & Willett 2016, "Modeling vessel kinematics using a stochastic mean-reverting
+process", eqs. 4–13, with mean velocity zero). Over seconds it is nearly constant velocity; over minutes its uncertainty grows
+as a walk's does and not with the cube of time, so that a track unseen for long says honestly where it may be.
+
+Models change into each other as in the interacting multiple models of Blom & Bar-Shalom (1988), with one simplification: a
+target that changes its mind takes up a model by the habits of its class, whatever it did before. Then each model mixes with
+only one other estimate, that of the whole track, and the cost is linear in the number of models.
+
+A bank holds the estimates of n tracks under all models: an array (14, MODELS, n), components first so that every operation runs
+over contiguous rows. Components as in `model.tracks`: position, velocity, then the covariance's upper triangle.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.classes import CLASSES
 from model.time import NS
-from model.tracks import Tracks
+from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW
 
 Array = NDArray[np.float64]
+
+CHANGE_S = 60.0  # mean time between changes of mind
+AIRBORNE = CLASSES.index("aircraft")
+SPEED_SIGMA_MPS = np.array([0.2, 1.2, 10.0])  # standing, walking, driving: stationary, one axis
+AIRCRAFT_SIGMA_MPS = 100.0  # what driving means for what is most likely an aircraft
+MEMORY_S = np.array([3.0, 60.0, 120.0])  # of the velocity
+HABITS = np.array(  # (classes, models) how much of its time each spends standing, walking, driving
+    [
+        [0.20, 0.75, 0.05],  # person
+        [0.20, 0.10, 0.70],  # vehicle
+        [0.25, 0.65, 0.10],  # animal
+        [0.15, 0.15, 0.70],  # vessel
+        [0.02, 0.03, 0.95],  # aircraft
+        [0.25, 0.40, 0.35],  # other
+    ]
+)
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How n tracks move under each model."""
+
+    variance: Array  # (MODELS, n) m²/s², of the velocity
+    habit: Array  # (MODELS, n) sums to 1
 
 
 def seconds(interval_ns: NDArray[np.int64]) -> Array:
@@ -18,31 +55,68 @@ def seconds(interval_ns: NDArray[np.int64]) -> Array:
     return np.asarray(interval_ns / NS, dtype=np.float64)
 
 
-def position_after(mean: Array, covariance: Array, dt_s: Array, psd: float) -> tuple[Array, Array]:
-    """Where n states are after `dt_s` (n,), positions only: (n, 2) m and (n, 2, 2) m². Gating needs no more."""
-    dt = dt_s[:, None, None]
-    cross = covariance[:, :2, 2:]
-    spread = covariance[:, :2, :2] + dt * (cross + cross.swapaxes(1, 2)) + dt**2 * covariance[:, 2:, 2:]
-    spread[:, 0, 0] += psd * np.abs(dt_s) ** 3 / 3
-    spread[:, 1, 1] += psd * np.abs(dt_s) ** 3 / 3
-    return mean[:, :2] + dt_s[:, None] * mean[:, 2:], spread
+def pace_of(class_probability: Array) -> Pace:
+    """By class probabilities (n, classes)."""
+    variance = np.repeat(SPEED_SIGMA_MPS[:, None] ** 2, len(class_probability), axis=1)
+    variance[-1, class_probability[:, AIRBORNE] > 0.5] = AIRCRAFT_SIGMA_MPS**2
+    return Pace(variance, np.ascontiguousarray((class_probability @ HABITS).T))
 
 
-def predicted(mean: Array, covariance: Array, dt_s: Array, psd: float) -> tuple[Array, Array]:
-    """n states (n, 4), (n, 4, 4) after `dt_s` (n,)."""
-    later_mean, later = mean.copy(), np.empty_like(covariance)
-    later_mean[:, :2], later[:, :2, :2] = position_after(mean, covariance, dt_s, psd)
-    later[:, :2, 2:] = covariance[:, :2, 2:] + dt_s[:, None, None] * covariance[:, 2:, 2:]
-    later[:, 2:, 2:] = covariance[:, 2:, 2:]
-    half, full = psd * dt_s * np.abs(dt_s) / 2, psd * np.abs(dt_s)
-    for axis in (0, 1):
-        later[:, axis, axis + 2] += half
-        later[:, axis + 2, axis + 2] += full
-    later[:, 2:, :2] = later[:, :2, 2:].swapaxes(1, 2)
-    return later_mean, later
+def begun(position: Array, covariance: Array, pace: Pace) -> Array:
+    """The bank of new tracks at positions (n, 2) with covariance (n, 2, 2) and unknown velocity."""
+    bank = np.zeros((COMPONENTS, MODELS, len(position)))
+    bank[:2] = position.T[:, None]
+    bank[4], bank[5], bank[6] = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+    bank[11] = bank[13] = pace.variance
+    return bank
 
 
-def tracks_at(tracks: Tracks, time_ns: int, psd: float) -> Tracks:
-    """All tracks as they are at one instant, which is not before any of them was updated."""
-    mean, covariance = predicted(tracks.mean, tracks.covariance, seconds(time_ns - tracks.updated_ns), psd)
-    return tracks.but(mean=mean, covariance=covariance, updated_ns=np.full(len(tracks), time_ns, np.int64))
+def advanced(bank: Array, weight: Array, pace: Pace, dt_s: Array) -> tuple[Array, Array]:
+    """The bank and the models' probabilities (MODELS, n) after `dt_s` (n,) without any detection."""
+    change = -np.expm1(-np.abs(dt_s) / CHANGE_S)
+    stayed, came = (1 - change) * weight, change * pace.habit
+    later = stayed + came
+    share = came / np.maximum(later, TINY)
+    mixed = bank + share * (collapsed(bank, weight)[:, None] - bank)
+    off = bank[:4] - (weight * bank[:4]).sum(axis=1)[:, None]
+    mixed[4:] += share * (1 - share) * off[ROW] * off[COLUMN]
+    return moved(mixed, pace.variance, dt_s), later
+
+
+def collapsed(bank: Array, weight: Array) -> Array:
+    """(14, n) mean and covariance of each track over all models."""
+    whole: Array = (weight * bank).sum(axis=1)
+    off = bank[:4] - whole[:4, None]
+    whole[4:] += (weight * off[ROW] * off[COLUMN]).sum(axis=1)
+    return whole
+
+
+def as_matrices(whole: Array) -> tuple[Array, Array]:
+    """Means (n, 4) and covariances (n, 4, 4) of (14, n)."""
+    return np.ascontiguousarray(whole[:4].T), np.ascontiguousarray(whole[FULL].transpose(2, 0, 1))
+
+
+def moved(bank: Array, variance: Array, dt_s: Array) -> Array:
+    """Each model's own prediction."""
+    memory = MEMORY_S[:, None]
+    past = dt_s / memory
+    keep = np.exp(-past)
+    way = -memory * np.expm1(-past)
+    span = np.abs(past)
+    fade = np.exp(-span)
+    lost = -np.expm1(-span)
+    later = bank.copy()
+    later[:2] += way * bank[2:4]
+    later[2:4] *= keep
+    later[4] += way * (2 * bank[7] + way * bank[11]) + (
+        drift := variance * memory**2 * np.maximum(2 * span - 2 * lost - lost**2, 0.0)
+    )
+    later[5] += way * (bank[8] + bank[9] + way * bank[12])
+    later[6] += way * (2 * bank[10] + way * bank[13]) + drift
+    later[7:11] = keep * (bank[7:11] + way * bank[[11, 12, 12, 13]])
+    later[7] += (shear := variance * memory * lost**2)
+    later[10] += shear
+    later[11:] *= keep**2
+    later[11] += (heat := variance * (1 - fade**2))
+    later[13] += heat
+    return later

@@ -9,7 +9,9 @@ A late row re-runs the scans from before it. States are values, so keeping those
 nothing but their memory. See docs/decisions/0002-event-clock.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from model.detections import Detections, Looks
 from model.tracks import Scan, Tracks
 from model.world import SensorColumns
 
+NEVER_NS = 1 << 62
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -31,13 +35,37 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """What came together."""
+
+    first_ns: int  # the times of observation lie between these
+    last_ns: int
+    rows: Detections
+    looks: Looks
+
+    def between(self, after_ns: int, until_ns: int) -> "Chunk":
+        """What of it was observed after one time and until another."""
+        if after_ns < self.first_ns and self.last_ns <= until_ns:
+            return self
+        return chunk_of(_between(self.rows, after_ns, until_ns), _between(self.looks, after_ns, until_ns))
+
+    @classmethod
+    def joined(cls, chunks: Sequence["Chunk"]) -> "Chunk":
+        return chunk_of(Detections.joined([c.rows for c in chunks]), Looks.joined([c.looks for c in chunks]))
+
+
+def chunk_of(rows: Detections, looks: Looks) -> Chunk:
+    """Rows and looks that came together."""
+    times = np.concatenate([rows.observed_ns, looks.observed_ns])
+    return Chunk(int(times.min(initial=NEVER_NS)), int(times.max(initial=-NEVER_NS)), rows, looks)
+
+
+@dataclass(frozen=True)
 class FusionState:
     """All of fusion that changes. A scan's end is a multiple of the scan time."""
 
     clock_ns: int  # event clock; 0 before the first row
-    chunks: tuple[
-        Detections, ...
-    ]  # rows as they came: those that no closed scan has seen, and those that may be run again
+    chunks: tuple[Chunk, ...]  # as they came: those that no closed scan has seen, and those that may be run again
     seen: int  # how many of the chunks had come when the newest scan was closed
     checkpoints: tuple[Checkpoint, ...]  # oldest first, the last is that of the newest closed scan
 
@@ -79,14 +107,14 @@ def fuse(
     """
     scans: list[Scan] = []
     late: list[Detections] = []
-    first = 0
-    for clock_ns, last in _closings(settings, state, arrived, looks):
-        state = _waiting(state, arrived.take(slice(first, last)))
+    row = look = 0
+    for clock_ns, rows, looked in _closings(settings, state, arrived, looks):
+        state = _waiting(state, arrived.take(slice(row, rows)), looks.take(slice(look, looked)))
         state, closed, dropped = _closed(settings, sensors, sectors, state, clock_ns)
         scans += closed
         late.append(dropped)
-        first = last
-    state = _waiting(state, arrived.take(slice(first, None)))
+        row, look = rows, looked
+    state = _waiting(state, arrived.take(slice(row, None)), looks.take(slice(look, None)))
     if idle_since_ns is not None and state.clock_ns and _ripe(settings, idle_since_ns) > state.closed_ns:
         state, closed, dropped = _closed(settings, sensors, sectors, state, max(idle_since_ns, state.clock_ns))
         scans += closed
@@ -97,8 +125,8 @@ def fuse(
     )
 
 
-def _waiting(state: FusionState, rows: Detections) -> FusionState:
-    chunks = (*state.chunks, rows) if len(rows) else state.chunks
+def _waiting(state: FusionState, rows: Detections, looks: Looks) -> FusionState:
+    chunks = (*state.chunks, chunk_of(rows, looks)) if len(rows) or len(looks) else state.chunks
     return FusionState(state.clock_ns, chunks, state.seen, state.checkpoints)
 
 
@@ -107,8 +135,10 @@ def _ripe(settings: Settings, clock_ns: int) -> int:
     return (clock_ns - settings.settle_ns) // settings.scan_ns * settings.scan_ns
 
 
-def _clocks(clock_ns: int, arrived: Detections, looks: Looks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The event clock after each arrival, and how many of `arrived` had come by then.
+def _clocks(
+    clock_ns: int, arrived: Detections, looks: Looks
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The event clock after each arrival, and how many of `arrived` and of `looks` had come by then.
 
     A row observed after it was received tells of a clock that runs ahead, and moves nothing.
     """
@@ -117,16 +147,16 @@ def _clocks(clock_ns: int, arrived: Detections, looks: Looks) -> tuple[NDArray[n
     order = np.argsort(received, kind="stable")
     is_row = np.r_[np.zeros(len(looks), np.int64), np.ones(len(arrived), np.int64)][order]
     honest = np.where(observed <= received, observed, 0)[order]
-    return np.maximum.accumulate(np.maximum(honest, clock_ns)), np.cumsum(is_row)
+    return np.maximum.accumulate(np.maximum(honest, clock_ns)), np.cumsum(is_row), np.cumsum(1 - is_row)
 
 
-def _closings(settings: Settings, state: FusionState, arrived: Detections, looks: Looks) -> list[tuple[int, int]]:
-    """(event clock, rows arrived) at each arrival that lets a scan close."""
-    clocks, rows = _clocks(state.clock_ns, arrived, looks)
+def _closings(settings: Settings, state: FusionState, arrived: Detections, looks: Looks) -> list[tuple[int, int, int]]:
+    """(event clock, rows arrived, looks arrived) at each arrival that lets a scan close."""
+    clocks, rows, looked = _clocks(state.clock_ns, arrived, looks)
     ripe = (clocks - settings.settle_ns) // settings.scan_ns
     before = (state.clock_ns - settings.settle_ns) // settings.scan_ns
     at = np.flatnonzero(np.diff(ripe, prepend=before) > 0)
-    return list(zip(clocks[at].tolist(), rows[at].tolist(), strict=True))
+    return list(zip(clocks[at].tolist(), rows[at].tolist(), looked[at].tolist(), strict=True))
 
 
 def _closed(
@@ -135,27 +165,33 @@ def _closed(
     """All ripe scans closed, from before the earliest late row on; the new scans; and rows too late for any."""
     end_ns = _ripe(settings, clock_ns)
     checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none()),)
-    fresh = Detections.joined(list(state.chunks[state.seen :]))
-    too_late = fresh.take(fresh.observed_ns <= checkpoints[0].time_ns)
-    due_ns = fresh.observed_ns[(fresh.observed_ns > checkpoints[0].time_ns) & (fresh.observed_ns <= end_ns)]
-    earliest_ns = int(due_ns.min(initial=end_ns))
+    fresh = Chunk.joined(state.chunks[state.seen :])
+    too_late = fresh.rows.take(fresh.rows.observed_ns <= checkpoints[0].time_ns)
+    earliest_ns = min(fresh.between(checkpoints[0].time_ns, end_ns).first_ns, end_ns)
     kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
     tracks, time_ns, scans = kept[-1].tracks, kept[-1].time_ns, []
-    rows = Detections.joined([_between(chunk, time_ns, end_ns) for chunk in state.chunks])
-    number = -(-rows.observed_ns // settings.scan_ns)  # the scan that each row belongs to
+    seen = Chunk.joined(
+        [c.between(time_ns, end_ns) for c in state.chunks if time_ns < c.last_ns and c.first_ns <= end_ns]
+    )
+    number = -(-seen.rows.observed_ns // settings.scan_ns)  # the scan that each row belongs to
+    look_number = -(-seen.looks.observed_ns // settings.scan_ns)
     while time_ns < end_ns:
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
-        seen = rows.take(number == time_ns // settings.scan_ns)
-        tracks = scanned(settings, sensors, sectors, tracks, seen, time_ns)
+        scan = time_ns // settings.scan_ns
+        rows, looks = seen.rows.take(number == scan), seen.looks.take(look_number == scan)
+        tracks = scanned(settings, sensors, sectors, tracks, rows, looks, time_ns)
         kept.append(Checkpoint(time_ns, tracks))
         scans.append(scan_of(settings, tracks, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
-    chunks = tuple(c for c in state.chunks if c.observed_ns.max() > kept[oldest].time_ns)
+    chunks = tuple(c for c in state.chunks if c.last_ns > kept[oldest].time_ns)
     return FusionState(max(clock_ns, state.clock_ns), chunks, len(chunks), tuple(kept[oldest:])), scans, too_late
 
 
-def _between(rows: Detections, after_ns: int, until_ns: int) -> Detections:
+T = TypeVar("T", Detections, Looks)
+
+
+def _between(rows: T, after_ns: int, until_ns: int) -> T:
     """Those observed after one time and until another; the rows themselves where that is all of them."""
     chosen = (rows.observed_ns > after_ns) & (rows.observed_ns <= until_ns)
     return rows if chosen.all() else rows.take(chosen)

@@ -1,35 +1,74 @@
 """One scan: the tracks at its end, from the tracks before it and what was observed within it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fusion.association import chosen, gated
-from fusion.layers import layers_of
-from fusion.life import born, continued, faded, lasting
-from fusion.motion import tracks_at
+from fusion.association import gated, marginals
+from fusion.layers import frames_of, layers_of
+from fusion.life import at_hand, born, carried, continued, lasting, told, unseen
 from fusion.settings import Settings
+from fusion.stitching import stitched
 from geo.frames import Sectors
-from model.detections import Detections
+from model.detections import Detections, Looks
 from model.tracks import Scan, Tracks
 from model.world import SensorColumns
 
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+UNKNOWN = 0.3  # a detection founds a track when it is at least so likely to have none yet
+WORTH = 0.01  # a pair less likely than this changes nothing
+
 
 def scanned(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, end_ns: int
+    settings: Settings,
+    sensors: SensorColumns,
+    sectors: Sectors,
+    tracks: Tracks,
+    detections: Detections,
+    looks: Looks,
+    end_ns: int,
 ) -> Tracks:
-    """The tracks after all `detections` observed up to `end_ns`, in whatever order they are given."""
+    """The tracks after all that was observed up to `end_ns`, in whatever order it is given."""
+    before = tracks
     detections = detections.take(canonical_order(detections))
+    frame = frames_of(detections)
+    known, unknown = _followed(settings, sensors, sectors, tracks, detections, frame)
+    news = np.flatnonzero(unknown > UNKNOWN)
+    fresh = _founded(settings, sensors, sectors, detections.take(news), frame[news], unknown[news])
+    tracks = carried(Tracks.joined([known, fresh]), end_ns)
+    tracks = unseen(sensors, sectors, tracks, looks, end_ns - settings.scan_ns)
+    tracks = stitched(settings, sectors, tracks, before, end_ns)
+    return tracks.take(lasting(settings, tracks, end_ns))
+
+
+def _followed(
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, frame: Rows
+) -> tuple[Tracks, Array]:
+    """The known tracks continued and (n,) the chance that each detection has another cause."""
+    rows = np.flatnonzero(at_hand(settings, tracks, int(detections.observed_ns.max(initial=0))))
+    pairs = gated(settings, sensors, sectors, tracks.take(rows), detections)
+    chance = marginals(pairs, frame)
+    unknown = np.maximum(1 - np.bincount(pairs.detection, chance, len(detections)), 0.0)
+    worth = chance > WORTH
+    pairs, chance = pairs.take(worth).of(rows), chance[worth]
+    return continued(settings, sensors, sectors, tracks, detections, frame, pairs, chance), unknown
+
+
+def _founded(
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections, frame: Rows, unknown: Array
+) -> Tracks:
+    """New tracks. Detections near each other are taken frame by frame: the later may continue what the earlier began."""
+    tracks = Tracks.none()
     for rows in layers_of(detections):
         seen = detections.take(rows)
-        pairs = gated(settings, sensors, sectors, tracks, seen)
-        choice = chosen(pairs, len(seen), len(tracks))
-        fresh = np.ones(len(seen), np.bool_)
-        fresh[pairs.detection[choice]] = False
-        tracks = continued(settings, sectors, tracks, seen, pairs, choice)
-        tracks = Tracks.joined([tracks, born(settings, sensors, seen.take(fresh))])
-    return tracks.take(lasting(settings, tracks, end_ns, tracks_at(tracks, end_ns, settings.acceleration_psd)))
+        known, still = _followed(settings, sensors, sectors, tracks, seen, frame[rows])
+        news = np.flatnonzero(still > UNKNOWN)
+        fresh = born(settings, sensors, sectors, seen.take(news), (unknown[rows] * still)[news])
+        tracks = Tracks.joined([known, fresh])
+    return tracks
 
 
-def canonical_order(detections: Detections) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def canonical_order(detections: Detections) -> Rows:
     """Row order by content alone: time, sensor, place, identity."""
     return np.lexsort(
         (
@@ -45,6 +84,5 @@ def canonical_order(detections: Detections) -> np.ndarray[tuple[int], np.dtype[n
 
 
 def scan_of(settings: Settings, tracks: Tracks, end_ns: int, after_ns: int) -> Scan:
-    """All tracks as they are believed to be at `end_ns`, where the scan before ended at `after_ns`."""
-    at_end = tracks_at(tracks, end_ns, settings.acceleration_psd)
-    return Scan(end_ns, after_ns, at_end.but(existence=faded(settings, tracks, end_ns)))
+    """All tracks that the world is told of at `end_ns`, where the scan before ended at `after_ns`."""
+    return Scan(end_ns, after_ns, tracks.take(told(settings, tracks, end_ns)))

@@ -7,7 +7,7 @@ in 100,000. Every function serves one row or n rows; `sector` says in whose plan
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from model.tracks import Tracks
+from model.tracks import COLUMN, FULL, ROW, Tracks
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int16]
@@ -117,21 +117,37 @@ def geocentric_from_plane(sectors: Sectors, sector: Rows, position: Array) -> Ar
     return np.stack([x, y, z], axis=-1)
 
 
+def near_each_other(
+    sectors: Sectors, sector: Rows, position: Array, other_sector: Rows, other: Array
+) -> tuple[Array, Array]:
+    """Both sets of places as points whose straight distances are those on the ground: as they are where all share one plane."""
+    if len(sector) and (sector == sector[0]).all() and (other_sector == sector[0]).all():
+        return position, other
+    return geocentric_from_plane(sectors, sector, position), geocentric_from_plane(sectors, other_sector, other)
+
+
 def moved_to_sector(sectors: Sectors, tracks: Tracks, sector: Rows) -> Tracks:
     """The tracks, handed over: those of another sector with their states in the new plane."""
     rows = np.flatnonzero(tracks.sector != sector)
     if not len(rows):
         return tracks
-    source, target, mean = tracks.sector[rows], sector[rows], tracks.mean[rows]
-    turn = turn_between(sectors, source, target, mean[:, :2])
+    moving, target = tracks.take(rows), sector[rows]
+    turn = turn_between(sectors, moving.sector, target, moving.mean[:, :2])
     both = np.zeros((len(rows), 4, 4))
     both[:, :2, :2] = both[:, 2:, 2:] = turn
-    later_mean, later, later_sector = tracks.mean.copy(), tracks.covariance.copy(), tracks.sector.copy()
-    later_mean[rows, :2] = plane_from_plane(sectors, source, target, mean[:, :2])
-    later_mean[rows, 2:] = np.einsum("nij,nj->ni", turn, mean[:, 2:])
-    later[rows] = both @ tracks.covariance[rows] @ both.swapaxes(1, 2)
-    later_sector[rows] = target
-    return replace(tracks, mean=later_mean, covariance=later, sector=later_sector)
+    mean = np.einsum("nij,nj->ni", both, moving.mean)
+    mean[:, :2] = plane_from_plane(sectors, moving.sector, target, moving.mean[:, :2])
+    # Near the track the planes differ by a turn and a shift, so each model's estimate keeps its place beside the whole one.
+    bank = moving.bank.copy()
+    off = np.einsum("nij,njm->nim", both, moving.bank[:, :4] - moving.mean[:, :, None])
+    bank[:, :4] = mean[:, :, None] + off
+    spread = moving.bank[:, FULL].transpose(0, 3, 1, 2)
+    spread = both[:, None] @ spread @ both[:, None].swapaxes(2, 3)
+    bank[:, 4:] = spread[:, :, ROW, COLUMN].transpose(0, 2, 1)
+    return tracks.put(
+        rows,
+        moving.but(sector=target, mean=mean, covariance=both @ moving.covariance @ both.swapaxes(1, 2), bank=bank),
+    )
 
 
 def _by_sector(sector: Rows, transform: Callable[[int, NDArray[np.int64]], tuple[Array, Array]]) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ A subclass is a frozen dataclass whose fields are all declared with `column(dtyp
 is that of one row. Rows are chosen, joined and created here, once, for every such type.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -21,27 +22,29 @@ class Columns:
     """The base of all column types. Every field is an array with the same first length."""
 
     def __post_init__(self) -> None:
-        arrays = self.arrays()
-        lengths = {name: len(a) for name, a in arrays.items()}
+        lengths = {name: len(a) for name, a in self.arrays().items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"The columns of {type(self).__name__} differ in length: {lengths}.")
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """By name, in the order of declaration."""
+        return vars(self)
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
+        return len(next(iter(vars(self).values())))
 
     def take(self, rows: Any) -> Self:
         """The rows chosen by a mask, an index array or a slice."""
-        return type(self)(**{name: a[rows] for name, a in self.arrays().items()})
+        if isinstance(rows, np.ndarray) and rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)  # once, and not once per column
+        return self._of({name: a[rows] for name, a in vars(self).items()})
 
     def put(self, rows: Any, other: Self) -> Self:
         """A copy whose `rows` are those of `other`."""
-        changed = {name: a.copy() for name, a in self.arrays().items()}
-        for name, a in other.arrays().items():
+        changed = {name: a.copy() for name, a in vars(self).items()}
+        for name, a in vars(other).items():
             changed[name][rows] = a
-        return type(self)(**changed)
+        return self._of(changed)
 
     def but(self, **changed: NDArray[Any]) -> Self:
         """The same rows with some columns exchanged."""
@@ -58,11 +61,18 @@ class Columns:
         return cls(**{f.name: np.zeros((n, *f.metadata["shape"]), f.metadata["dtype"]) for f in fields(cls)})
 
     @classmethod
-    def joined(cls, parts: list[Self]) -> Self:
+    def joined(cls, parts: Sequence[Self]) -> Self:
         """The rows of all parts, in order."""
         parts = [p for p in parts if len(p)]
         if not parts:
             return cls.none()
         if len(parts) == 1:
             return parts[0]
-        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+        return cls._of({name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])})
+
+    @classmethod
+    def _of(cls, arrays: dict[str, NDArray[Any]]) -> Self:
+        """From arrays that are known to be of one length: what is made many times a scan need not be checked again."""
+        made = object.__new__(cls)
+        vars(made).update(arrays)
+        return made

@@ -9,6 +9,11 @@ from model.classes import CLASSES
 from model.columns import Columns, column
 
 SENSORS_KEPT = 8  # the last sensors that saw a track; older ones are in the history
+MODELS = 3  # ways of moving: standing, walking, driving
+COMPONENTS = 14  # of an estimate: position, velocity, and the upper triangle of its covariance
+ROW = np.array([0, 0, 1, 0, 0, 1, 1, 2, 2, 3])  # component 4 + k is the covariance of ROW[k] with COLUMN[k]
+COLUMN = np.array([0, 1, 1, 2, 3, 2, 3, 2, 3, 3])
+FULL = np.array([[4, 5, 7, 8], [5, 6, 9, 10], [7, 9, 11, 12], [8, 10, 12, 13]])  # where each covariance entry lies
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,10 +24,14 @@ class Tracks(Columns):
     sector: NDArray[np.int16] = column(np.int16)  # (n,) whose plane the state is in
     born_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, first detection
     seen_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, last detection
+    seen_by: NDArray[np.int32] = column(np.int32)  # (n,) row of the catalogue, whose detection that was
     updated_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, the instant of mean and covariance
     mean: NDArray[np.float64] = column(np.float64, 4)  # (n, 4) m, m, m/s, m/s: east, north, and their rates
     covariance: NDArray[np.float64] = column(np.float64, 4, 4)  # (n, 4, 4)
+    bank: NDArray[np.float64] = column(np.float64, COMPONENTS, MODELS)  # (n, 14, models) the estimate under each
+    weight: NDArray[np.float64] = column(np.float64, MODELS)  # (n, models) probability of each, sums to 1
     existence: NDArray[np.float64] = column(np.float64)  # (n,) probability that it is there
+    visible: NDArray[np.float64] = column(np.float64)  # (n,) probability that nothing hides it from who looks its way
     confirmed: NDArray[np.bool_] = column(np.bool_)  # (n,) once true, true until deletion
     class_probability: NDArray[np.float64] = column(np.float64, len(CLASSES))  # (n, classes), sums to 1
     hits: NDArray[np.int32] = column(np.int32)  # (n,) detections it has had

@@ -16,6 +16,10 @@ class SensorColumns(Columns):
     position: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m in the sector plane
     accuracy_m: NDArray[np.float64] = column(np.float64)  # (n,) standard deviation, 1 axis
     range_m: NDArray[np.float64] = column(np.float64)  # (n,) reach
+    near_m: NDArray[np.float64] = column(np.float64)  # (n,) nothing nearer is seen
+    facing_rad: NDArray[np.float64] = column(np.float64)  # (n,) middle of the view, from the plane's east to its north
+    half_angle_rad: NDArray[np.float64] = column(np.float64)  # (n,) of the view; pi: all round
+    view_known: NDArray[np.bool_] = column(np.bool_)  # (n,) so that not seeing what is in it means something
     detection_probability: NDArray[np.float64] = column(np.float64)  # (n,) per look, of what is in reach
     false_alarms_per_hour: NDArray[np.float64] = column(np.float64)  # (n,)
     looks_per_s: NDArray[np.float64] = column(np.float64)  # (n,) frames a second while it sees something

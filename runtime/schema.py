@@ -3,6 +3,7 @@
 Strict: an unknown key is an error. Checks that need more than one entry are in `configuration.py`.
 """
 
+from math import atan, degrees, pi, radians, tan
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -71,12 +72,12 @@ class Fusion(Strict):
     settle_s: NotNegative = Field(0.5, description="A scan waits this long for slower cameras")
     idle_s: Positive = Field(2.0, description="With no message for this long, received time closes scans")
     lateness_s: Positive = Field(30.0, description="Later than this is too late for tracking")
-    coast_s: Positive = Field(60.0, description="A track unseen for this long is dropped")
-    speed_sigma_mps: Positive = Field(3.0, description="Standard deviation of a new track's speed, 1 axis")
-    acceleration_psd: Positive = Field(0.5, description="Process noise, m²/s³")
-    birth_per_km2: Positive = Field(0.5, description="New targets expected per km² and sensor frame")
-    confirm_existence: Share = 0.95
-    drop_existence: Share = 0.05
+    coast_s: Positive = Field(20.0, description="A track unseen for this long is told of no more")
+    memory_s: Positive = Field(300.0, description="And for this long it may be found again as itself")
+    birth_per_km2: Positive = Field(1.0, description="Targets expected per km² where nobody looks")
+    confirm_existence: Share = Field(0.95, description="A track surer than this is told of")
+    told_existence: Share = Field(0.5, description="Until it is less sure than this")
+    drop_existence: Share = Field(0.01, description="A track that was never told of is dropped below this")
 
 
 class Privacy(Strict):
@@ -171,6 +172,16 @@ class Camera(Strict):
             raise ValueError("needs exactly one of 'hfov_deg' and 'focal_px'")
         return self
 
+    def fields_of_view_deg(self) -> tuple[float, float]:
+        """Horizontal and vertical."""
+        focal = self.focal_px or self.width_px / 2 / tan(radians(self.hfov_deg or 60.0) / 2)
+        return 2 * degrees(atan(self.width_px / 2 / focal)), 2 * degrees(atan(self.height_px / 2 / focal))
+
+    def nearest_m(self) -> float:
+        """How near the lower edge of the picture meets level ground."""
+        down = radians(self.fields_of_view_deg()[1] / 2 - self.tilt_deg)
+        return self.height_m / tan(down) if 0 < down < pi / 2 else 0.0
+
 
 class SensorEntry(Strict):
     id: Identifier
@@ -182,6 +193,10 @@ class SensorEntry(Strict):
     lon: Longitude
     accuracy_m: Positive = Field(10.0, description="Standard deviation of a reported position, one axis")
     range_m: Positive = Field(100.0, description="How far it reaches")
+    azimuth_deg: Annotated[float, Field(ge=0, lt=360)] | None = Field(
+        None, description="Where it looks, from true north; for what has no [sensor.camera]"
+    )
+    fov_deg: Annotated[float, Field(gt=0, le=360)] | None = Field(None, description="How wide it looks")
     detection_probability: Share = 0.9
     false_alarms_per_hour: NotNegative = 1.0
     looks_per_s: Positive = 1.0
@@ -191,6 +206,14 @@ class SensorEntry(Strict):
     profile: str = Field("", description="For ChirpStack: which [[profile]] reads its object")
     labels: dict[str, ClassName] = {}
     camera: Camera | None = None
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> "SensorEntry":
+        if (self.azimuth_deg is None) != (self.fov_deg is None):
+            raise ValueError("needs both 'azimuth_deg' and 'fov_deg', or neither")
+        if self.azimuth_deg is not None and self.camera is not None:
+            raise ValueError("has 'azimuth_deg' twice; leave it to [sensor.camera]")
+        return self
 
 
 class SensorsFile(Strict):

@@ -23,13 +23,12 @@ from alerts.channels import Channel, MqttChannel, WebhookChannel
 from alerts.delivery import Couriers
 from alerts.memory import Memory
 from alerts.outbox import Commit, Outbox
-from fusion.order import Checkpoint
+from fusion.order import Checkpoint, Chunk
 from geo.frames import wgs84_from_plane
 from history.embedded import EmbeddedStore
 from history.influx import InfluxStore
 from history.store import Store
 from history.tables import alert_rows, detection_rows, track_rows
-from model.detections import Detections
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning
@@ -54,7 +53,7 @@ STATUS_S = 2.0
 # Decoding makes and drops hundreds of thousands of small tuples a second, none in a cycle. With Python's defaults the
 # collector walks them over and over: a fifth of the pipeline's time at 100,000 detections a second.
 GC_THRESHOLDS = (200_000, 20, 100)
-PARTS = (Checkpoint, Detections, Bucket, Memory)  # what of a state stays as it is from one commit to the next
+PARTS = (Checkpoint, Chunk, Bucket, Memory)  # what of a state stays as it is from one commit to the next
 
 
 class AlreadyRunning(Exception):

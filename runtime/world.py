@@ -1,12 +1,15 @@
 """From configuration to the world that `advance` works in, and what of the geography deserves a warning."""
 
+from typing import Any
+
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from alerts.rules import Agency, Agreement, Ground, Rule
 from fusion.settings import Settings
-from geo.frames import Sectors, plane_from_wgs84, sector_of, sectors_along
+from geo.frames import Sectors, convergence, plane_from_wgs84, sector_of, sectors_along
 from geo.jurisdictions import gaps, jurisdictions_of, overlaps
 from geo.zones import lines_of, zones_of
 from model.alerts import EventKind
@@ -106,10 +109,10 @@ def settings_of(c: Configuration) -> Settings:
         idle_ns=ns_from_seconds(said.idle_s),
         lateness_ns=ns_from_seconds(said.lateness_s),
         coast_ns=ns_from_seconds(said.coast_s),
-        speed_sigma_mps=said.speed_sigma_mps,
-        acceleration_psd=said.acceleration_psd,
+        memory_ns=ns_from_seconds(max(said.memory_s, said.coast_s)),
         birth_per_m2=said.birth_per_km2 / 1e6,
         confirm_existence=said.confirm_existence,
+        told_existence=said.told_existence,
         drop_existence=said.drop_existence,
     )
 
@@ -120,6 +123,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
     profiles = {p.id: _profile(p) for p in c.site.profile}
     lat, lon = np.array([e.lat for e in entries], np.float64), np.array([e.lon for e in entries], np.float64)
     sector = sector_of(sectors, lat, lon)
+    position = plane_from_wgs84(sectors, sector, lat, lon)
     bounds = c.site.limits
     return Catalogue(
         site=c.site.site.name,
@@ -141,9 +145,10 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
         lon=lon,
         columns=SensorColumns(
             sector=sector,
-            position=plane_from_wgs84(sectors, sector, lat, lon),
+            position=position,
             accuracy_m=_column(entries, "accuracy_m"),
             range_m=_column(entries, "range_m"),
+            **_views(entries, convergence(sectors, sector, position)),
             detection_probability=_column(entries, "detection_probability"),
             false_alarms_per_hour=_column(entries, "false_alarms_per_hour"),
             looks_per_s=_column(entries, "looks_per_s"),
@@ -261,6 +266,25 @@ def _cameras(entries: list[Camera | None]) -> Cameras:
         ):
             arrays[name][row] = getattr(camera, name)
     return Cameras(**arrays)
+
+
+def _views(entries: list[SensorEntry], convergence_rad: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Which way each sensor looks, in its sector's plane. All round, unless a pose or `azimuth_deg` says otherwise.
+
+    Of a camera that says neither it is not known where it looks, so what it does not see is no evidence.
+    """
+    azimuth = [e.camera.azimuth_deg if e.camera else e.azimuth_deg for e in entries]
+    said = np.array([a is not None for a in azimuth], np.bool_)
+    facing = np.pi / 2 - np.radians([a or 0.0 for a in azimuth]) + convergence_rad
+    half = np.array(
+        [np.radians((e.camera.fields_of_view_deg()[0] if e.camera else e.fov_deg) or 360.0) / 2 for e in entries]
+    )
+    return {
+        "near_m": np.array([e.camera.nearest_m() if e.camera else 0.0 for e in entries], np.float64),
+        "facing_rad": np.where(said, facing, 0.0),
+        "half_angle_rad": np.where(said, half, np.pi),
+        "view_known": said | np.array([e.kind in ("radar", "ground") for e in entries], np.bool_),
+    }
 
 
 def _profile(entry: ProfileEntry) -> Profile:

@@ -31,6 +31,8 @@ def sensors(count: int, **columns: Any) -> SensorColumns:
     base = SensorColumns.blank(count).but(
         accuracy_m=np.full(count, 5.0),
         range_m=np.full(count, 400.0),
+        half_angle_rad=np.full(count, np.pi),
+        view_known=np.ones(count, np.bool_),
         detection_probability=np.full(count, 0.9),
         false_alarms_per_hour=np.full(count, 1.0),
         looks_per_s=np.full(count, 1.0),

@@ -66,7 +66,14 @@ def score(
     memory_s: float = 20.0,
 ) -> dict[str, Any]:
     """GOSPA and its parts (means over scans), SIAP, identity switches. A target counts while it was in view within `memory_s`."""
-    targets, found = _tables(tracks, truth, memory_s)
+    return {
+        **compared(*_tables(tracks, truth, memory_s), c_m, p),
+        "parameters": {"c_m": c_m, "p": p, "alpha": 2, "memory_s": memory_s},
+    }
+
+
+def compared(targets: Table, found: Table, c_m: float = 100.0, p: float = 2.0) -> dict[str, Any]:
+    """The figures of `score` for two tables in one plane."""
     distances, localisations, missed, false = [], [], [], []
     matched: dict[str, str] = {}
     switches, matches, held, there, accuracy = 0, 0, 0, 0, []
@@ -111,7 +118,6 @@ def score(
             "positional_accuracy_m": _mean(accuracy),
             "identity_changes_per_target": sum(len(c) - 1 for c in changes.values()) / max(len(changes), 1),
         },
-        "parameters": {"c_m": c_m, "p": p, "alpha": 2, "memory_s": memory_s},
     }
 
 
