@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 
 from fusion.coverage import false_density, undetected_density
 from fusion.estimation import largest_sigma, log_densities, packed, reweighted
-from fusion.motion import advanced, pace_of, seconds
+from fusion.motion import advanced, habit_of, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector, near_each_other
 from model.classes import CLASSES
@@ -25,11 +25,12 @@ from model.world import SensorColumns
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 GATE2 = 16.0  # squared Mahalanobis gate: 99.97 % of true pairs in two dimensions
+UNLIKELY = 0.01  # a model less likely than this opens no gate
 PAD_M = 10.0  # added to the reach within which pairs are looked at
 NEIGHBOURS = 8  # tracks looked at per detection, nearest first
 SAME_SOURCE = 4.0  # log evidence that the source's own object id goes on
 OTHER_SOURCE = -4.0  # … that the same sensor calls this by another id
-SOURCE_NS = 10 * NS  # for how long an object id is believed to go on
+SOURCE_NS = 10 * NS  # for how long a sensor that still sees an object is believed to keep its id
 SAME_PLATE = 6.0
 ROUNDS = 50  # of belief propagation, at most
 MOST = 50.0  # log evidence beyond which nothing becomes surer
@@ -64,15 +65,23 @@ def gated(
     if (ours.sector != seen.sector).any():
         ours = moved_to_sector(sectors, ours, seen.sector)
     bank, weight = advanced(
-        *bank_of(ours), pace_of(ours.class_probability), seconds(seen.observed_ns - ours.updated_ns)
+        *bank_of(ours), habit_of(ours.class_probability), seconds(seen.observed_ns - ours.updated_ns)
     )
     place, noise = seen.position.T, packed(seen.covariance)
     d2, log_density = log_densities(bank, place, noise)
-    within = np.where(weight > 1e-3, d2, np.inf).min(axis=0) < GATE2
+    within = np.where(weight > UNLIKELY, d2, np.inf).min(axis=0) < GATE2
     likely = reweighted(weight, log_density)[1] + _identity(ours, seen) + _alike(ours, seen)
     likely = likely - np.log(otherwise(settings, sensors, sectors, detections))[detection]
     caught = ours.existence * ours.visible * detectable(sensors, seen.sensor)
     return Pairs(track, detection, likely + np.log(caught / (1 - caught))).take(within)
+
+
+def same_identity(tracks: Tracks, track: Rows, detections: Detections, detection: Rows) -> NDArray[np.bool_]:
+    """(k,) which pairs the source's own object id or a plate says to be one and the same."""
+    source, plate = detections.source[detection], detections.plate[detection]
+    called = (source != 0) & (tracks.source[track] == source)
+    called &= tracks.source_sensor[track] == detections.sensor[detection]
+    return np.asarray(called | ((plate != 0) & (tracks.plate[track] == plate)))
 
 
 def detectable(sensors: SensorColumns, sensor: NDArray[np.int32]) -> Array:
@@ -99,9 +108,9 @@ def _near(sectors: Sectors, tracks: Tracks, detections: Detections) -> tuple[Row
     middle = int(detections.observed_ns[len(detections) // 2])
     dt = seconds(middle - tracks.updated_ns)
     here, there = detections.position, tracks.mean[:, :2] + dt[:, None] * tracks.mean[:, 2:]
-    sigma = np.sqrt(
-        largest_sigma(packed(tracks.covariance)) ** 2 + dt**2 * largest_sigma(packed(tracks.covariance[:, 2:, 2:])) ** 2
-    )
+    # Under each model, without its weight: who most likely walks may yet turn out to fly.
+    bank = np.where((tracks.weight > UNLIKELY)[:, None], tracks.bank, 0.0)
+    sigma = np.sqrt((bank[:, 4] + bank[:, 6] + dt[:, None] ** 2 * (bank[:, 11] + bank[:, 13])).max(axis=1))
     own = largest_sigma(packed(detections.covariance))
     reach = np.sqrt(GATE2) * np.hypot(sigma.max(), own.max()) + PAD_M
     here, there = near_each_other(sectors, detections.sector, here, tracks.sector, there)
@@ -110,17 +119,15 @@ def _near(sectors: Sectors, tracks: Tracks, detections: Detections) -> tuple[Row
     found = np.asarray(found, np.int64).reshape(len(detections), count)
     detection, rank = np.nonzero(found < len(tracks))
     track = found[detection, rank]
-    close = (
-        np.asarray(away).reshape(found.shape)[detection, rank]
-        < np.sqrt(GATE2) * np.hypot(sigma[track], own[detection]) + 10.0
-    )
+    away = np.asarray(away).reshape(found.shape)[detection, rank]
+    close = away < np.sqrt(GATE2) * np.hypot(sigma[track], own[detection]) + PAD_M
     return track[close], detection[close]
 
 
 def _identity(ours: Tracks, seen: Detections) -> Array:
     """(k,) log evidence from object ids and plates."""
-    fresh = seen.observed_ns - ours.source_ns < SOURCE_NS
-    comparable = (ours.source != 0) & (seen.source != 0) & fresh & (ours.source_sensor == seen.sensor)
+    comparable = (ours.source != 0) & (seen.source != 0) & (ours.source_sensor == seen.sensor)
+    comparable &= (seen.observed_ns - ours.source_ns < SOURCE_NS) | (ours.source == seen.source)
     evidence = np.where(comparable, np.where(ours.source == seen.source, SAME_SOURCE, OTHER_SOURCE), 0.0)
     both = (ours.plate != 0) & (seen.plate != 0)
     return np.asarray(evidence + np.where(both, np.where(ours.plate == seen.plate, SAME_PLATE, OTHER_PLATE), 0.0))

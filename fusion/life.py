@@ -6,17 +6,20 @@ from numpy.typing import NDArray
 from fusion.association import Pairs, bank_of, detectable, otherwise
 from fusion.coverage import undetected_density, watched
 from fusion.estimation import blended, largest_sigma, log_densities, packed, reweighted, updated, within_reach
-from fusion.motion import advanced, as_matrices, begun, collapsed, pace_of, seconds
+from fusion.motion import advanced, as_matrices, begun, collapsed, habit_of, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
 from model.classes import CLASSES
 from model.detections import Detections, Kind, Looks
-from model.tracks import SENSORS_KEPT, Tracks
+from model.time import NS
+from model.tracks import MODELS, SENSORS_KEPT, Tracks
 from model.world import SensorColumns
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-CLASS_FLOOR = 0.02  # no sensor's word makes a class impossible
+EXPECTED = np.array([0.40, 0.25, 0.25, 0.04, 0.02, 0.04])  # classes, before anything is known of a track
+MOTION = np.array([2, 3, 11, 12, 13])  # components of velocity and its covariance
+CLASS_FLOOR = 0.01  # no sensor's word makes a class impossible
 EXISTENCE_MAX = 0.999  # nor anything certain
 LOST_SIGMA_M = 2_000.0  # a track spread wider than this says nothing
 SURVIVAL_S = 600.0  # mean time until a target is gone for good
@@ -31,10 +34,10 @@ def born(
 ) -> Tracks:
     """A tentative track for each detection, each of which no known track explains with probability `unknown` (n,)."""
     n = len(detections)
-    class_probability = _normalised(detections.class_likelihood + CLASS_FLOOR)
-    pace = pace_of(class_probability)
-    bank = begun(detections.position, detections.covariance, pace)
-    mean, covariance = as_matrices(collapsed(bank, pace.habit))
+    class_probability = _normalised((detections.class_likelihood + CLASS_FLOOR) * EXPECTED)
+    habit = habit_of(class_probability)
+    bank = begun(detections.position, detections.covariance)
+    mean, covariance = as_matrices(collapsed(bank, habit))
     new = detectable(sensors, detections.sensor) * undetected_density(settings, sensors, sectors, detections)
     seen_by, seen_ns = np.full((n, SENSORS_KEPT), -1, np.int32), np.zeros((n, SENSORS_KEPT), np.int64)
     seen_by[:, 0], seen_ns[:, 0] = detections.sensor, detections.observed_ns
@@ -49,7 +52,7 @@ def born(
         mean=mean,
         covariance=covariance,
         bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
-        weight=np.ascontiguousarray(pace.habit.T),
+        weight=np.ascontiguousarray(habit.T),
         existence=np.minimum(unknown * new / otherwise(settings, sensors, sectors, detections), EXISTENCE_MAX),
         visible=np.full(n, OPEN_SHARE),
         confirmed=np.zeros(n, np.bool_),
@@ -105,17 +108,11 @@ def _updated(
     starts = np.flatnonzero(np.diff(of, prepend=-1))
     best = _best(of, chance, starts)
     when = seen.observed_ns[starts]
-    bank, weight = advanced(*bank_of(ours), pace_of(ours.class_probability), seconds(when - ours.updated_ns))
-    place, noise = seen.position.T, packed(seen.covariance)
+    bank, weight = advanced(*bank_of(ours), habit_of(ours.class_probability), seconds(when - ours.updated_ns))
     wide, wide_weight = (bank, weight) if len(of) == len(ours) else (bank[..., of], weight[..., of])
-    post = reweighted(wide_weight, log_densities(wide, place, noise)[1])[0]
-    near = np.flatnonzero(seen.kind == Kind.PRESENCE)
-    if len(near):
-        place, noise = place.copy(), noise.copy()
-        whole = collapsed(wide[..., near], wide_weight[..., near])
-        place[:, near], noise[:, near] = within_reach(whole, place[:, near], noise[:, near])
+    later, post = _later(ours, of, wide, wide_weight, seen)
     certain = np.minimum(np.add.reduceat(chance, starts), 1.0)
-    bank, weight = blended(bank, (1 - certain) * weight, updated(wide, place, noise), chance * post, of, starts)
+    bank, weight = blended(bank, (1 - certain) * weight, later, chance * post, of, starts)
     mean, covariance = as_matrices(collapsed(bank, weight))
     caught = ours.visible * detectable(sensors, seen.sensor[starts])
     left = ours.existence * (1 - caught) / (1 - ours.existence * caught)
@@ -150,6 +147,26 @@ def _updated(
     )
 
 
+def _later(ours: Tracks, of: Rows, bank: Array, weight: Array, seen: Detections) -> tuple[Array, Array]:
+    """Bank and weights given a detection each: row k of `seen` is about track `of[k]`, whose state then is row k of the bank."""
+    place, noise = seen.position.T, packed(seen.covariance)
+    log_density = log_densities(bank, place, noise)[1]
+    near = np.flatnonzero(seen.kind == Kind.PRESENCE)
+    if not len(near):
+        return updated(bank, place, noise), reweighted(weight, log_density)[0]
+    place, noise = place.copy(), noise.copy()
+    place[:, near], noise[:, near] = within_reach(collapsed(bank, weight)[:, near], place[:, near], noise[:, near])
+    later = updated(bank, place, noise)
+    # Still within reach of the same sensor: that says where it is, little of its pace, and nothing of its course. All that is
+    # said while it passes is one measurement.
+    again = near[ours.seen_by[of[near]] == seen.sensor[near]]
+    later[np.ix_(MOTION, np.arange(MODELS), again)] = bank[np.ix_(MOTION, np.arange(MODELS), again)]
+    since_s = seconds(seen.observed_ns[again] - ours.seen_ns[of[again]])
+    passing_s = 2 * largest_sigma(packed(seen.covariance[again])) / PASSING_MPS
+    log_density[:, again] *= np.clip(since_s / passing_s, 0.0, 1.0)
+    return later, reweighted(weight, log_density)[0]
+
+
 def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
     """(n,) the likeliest row of each group."""
     order = np.lexsort((-chance, of))
@@ -161,7 +178,7 @@ def carried(tracks: Tracks, end_ns: int) -> Tracks:
     if not len(tracks):
         return tracks
     dt = seconds(end_ns - tracks.updated_ns)
-    bank, weight = advanced(*bank_of(tracks), pace_of(tracks.class_probability), dt)
+    bank, weight = advanced(*bank_of(tracks), habit_of(tracks.class_probability), dt)
     mean, covariance = as_matrices(collapsed(bank, weight))
     return tracks.but(
         updated_ns=np.full(len(tracks), end_ns, np.int64),
@@ -203,9 +220,13 @@ def lasting(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool
     return np.asarray(keep & (largest_sigma(packed(tracks.covariance)) < LOST_SIGMA_M))
 
 
-def at_hand(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
-    """(n,) which tracks a detection may continue; the others were seen too long ago, and may be found again."""
-    return np.asarray(~tracks.confirmed | (time_ns - tracks.seen_ns <= settings.coast_ns))
+def at_hand(settings: Settings, sensors: SensorColumns, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
+    """(n,) which tracks any detection may continue; the others were seen too long ago, and may be found again.
+
+    Too long: longer than a track may coast, and longer than its sensor takes to look again thrice.
+    """
+    patience_ns = 3 * NS / sensors.looks_per_s[tracks.seen_by]
+    return np.asarray(~tracks.confirmed | (time_ns - tracks.seen_ns <= np.maximum(settings.coast_ns, patience_ns)))
 
 
 def told(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:

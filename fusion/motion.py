@@ -1,4 +1,4 @@
-"""How targets move: three interacting models for each track, batched.
+"""How targets move: four interacting models for each track, batched.
 
 Each model is an integrated Ornstein–Uhlenbeck process: a velocity that wavers about zero with a standard deviation and a
 memory of its own (Millefiori, Braca, Bryan & Willett 2016, "Modeling vessel kinematics using a stochastic mean-reverting
@@ -13,41 +13,30 @@ A bank holds the estimates of n tracks under all models: an array (14, MODELS, n
 over contiguous rows. Components as in `model.tracks`: position, velocity, then the covariance's upper triangle.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import CLASSES
 from model.time import NS
 from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW
 
 Array = NDArray[np.float64]
 
 CHANGE_S = 60.0  # mean time between changes of mind
-AIRBORNE = CLASSES.index("aircraft")
-SPEED_SIGMA_MPS = np.array([0.2, 1.2, 10.0])  # standing, walking, driving: stationary, one axis
-AIRCRAFT_SIGMA_MPS = 100.0  # what driving means for what is most likely an aircraft
-MEMORY_S = np.array([3.0, 60.0, 120.0])  # of the velocity
-HABITS = np.array(  # (classes, models) how much of its time each spends standing, walking, driving
+SPEED_SIGMA_MPS = np.array([0.2, 1.2, 10.0, 100.0])  # standing, walking, driving, flying: stationary, one axis
+MEMORY_S = np.array([3.0, 60.0, 120.0, 300.0])  # of the velocity
+HABITS = np.array(  # (classes, models) how much of its time each spends standing, walking, driving, flying
     [
-        [0.20, 0.75, 0.05],  # person
-        [0.20, 0.10, 0.70],  # vehicle
-        [0.25, 0.65, 0.10],  # animal
-        [0.15, 0.15, 0.70],  # vessel
-        [0.02, 0.03, 0.95],  # aircraft
-        [0.25, 0.40, 0.35],  # other
+        [0.20, 0.75, 0.05, 0.00],  # person
+        [0.20, 0.10, 0.70, 0.00],  # vehicle
+        [0.25, 0.65, 0.10, 0.00],  # animal
+        [0.15, 0.15, 0.70, 0.00],  # vessel
+        [0.02, 0.03, 0.15, 0.80],  # aircraft
+        [0.25, 0.40, 0.34, 0.01],  # other
     ]
 )
+VARIANCE = SPEED_SIGMA_MPS[:, None] ** 2
+MEMORY = MEMORY_S[:, None]
 TINY = 1e-30
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How n tracks move under each model."""
-
-    variance: Array  # (MODELS, n) m²/s², of the velocity
-    habit: Array  # (MODELS, n) sums to 1
 
 
 def seconds(interval_ns: NDArray[np.int64]) -> Array:
@@ -55,32 +44,30 @@ def seconds(interval_ns: NDArray[np.int64]) -> Array:
     return np.asarray(interval_ns / NS, dtype=np.float64)
 
 
-def pace_of(class_probability: Array) -> Pace:
-    """By class probabilities (n, classes)."""
-    variance = np.repeat(SPEED_SIGMA_MPS[:, None] ** 2, len(class_probability), axis=1)
-    variance[-1, class_probability[:, AIRBORNE] > 0.5] = AIRCRAFT_SIGMA_MPS**2
-    return Pace(variance, np.ascontiguousarray((class_probability @ HABITS).T))
+def habit_of(class_probability: Array) -> Array:
+    """(MODELS, n) which model a track takes up, by its class probabilities (n, classes). Sums to 1."""
+    return np.ascontiguousarray((class_probability @ HABITS).T)
 
 
-def begun(position: Array, covariance: Array, pace: Pace) -> Array:
+def begun(position: Array, covariance: Array) -> Array:
     """The bank of new tracks at positions (n, 2) with covariance (n, 2, 2) and unknown velocity."""
     bank = np.zeros((COMPONENTS, MODELS, len(position)))
     bank[:2] = position.T[:, None]
     bank[4], bank[5], bank[6] = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
-    bank[11] = bank[13] = pace.variance
+    bank[11] = bank[13] = VARIANCE
     return bank
 
 
-def advanced(bank: Array, weight: Array, pace: Pace, dt_s: Array) -> tuple[Array, Array]:
+def advanced(bank: Array, weight: Array, habit: Array, dt_s: Array) -> tuple[Array, Array]:
     """The bank and the models' probabilities (MODELS, n) after `dt_s` (n,) without any detection."""
     change = -np.expm1(-np.abs(dt_s) / CHANGE_S)
-    stayed, came = (1 - change) * weight, change * pace.habit
+    stayed, came = (1 - change) * weight, change * habit
     later = stayed + came
     share = came / np.maximum(later, TINY)
     mixed = bank + share * (collapsed(bank, weight)[:, None] - bank)
     off = bank[:4] - (weight * bank[:4]).sum(axis=1)[:, None]
     mixed[4:] += share * (1 - share) * off[ROW] * off[COLUMN]
-    return moved(mixed, pace.variance, dt_s), later
+    return moved(mixed, dt_s), later
 
 
 def collapsed(bank: Array, weight: Array) -> Array:
@@ -96,12 +83,11 @@ def as_matrices(whole: Array) -> tuple[Array, Array]:
     return np.ascontiguousarray(whole[:4].T), np.ascontiguousarray(whole[FULL].transpose(2, 0, 1))
 
 
-def moved(bank: Array, variance: Array, dt_s: Array) -> Array:
+def moved(bank: Array, dt_s: Array) -> Array:
     """Each model's own prediction."""
-    memory = MEMORY_S[:, None]
-    past = dt_s / memory
+    past = dt_s / MEMORY
     keep = np.exp(-past)
-    way = -memory * np.expm1(-past)
+    way = -MEMORY * np.expm1(-past)
     span = np.abs(past)
     fade = np.exp(-span)
     lost = -np.expm1(-span)
@@ -109,14 +95,14 @@ def moved(bank: Array, variance: Array, dt_s: Array) -> Array:
     later[:2] += way * bank[2:4]
     later[2:4] *= keep
     later[4] += way * (2 * bank[7] + way * bank[11]) + (
-        drift := variance * memory**2 * np.maximum(2 * span - 2 * lost - lost**2, 0.0)
+        drift := VARIANCE * MEMORY**2 * np.maximum(2 * span - 2 * lost - lost**2, 0.0)
     )
     later[5] += way * (bank[8] + bank[9] + way * bank[12])
     later[6] += way * (2 * bank[10] + way * bank[13]) + drift
     later[7:11] = keep * (bank[7:11] + way * bank[[11, 12, 12, 13]])
-    later[7] += (shear := variance * memory * lost**2)
+    later[7] += (shear := VARIANCE * MEMORY * lost**2)
     later[10] += shear
     later[11:] *= keep**2
-    later[11] += (heat := variance * (1 - fade**2))
+    later[11] += (heat := VARIANCE * (1 - fade**2))
     later[13] += heat
     return later

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.association import gated, marginals
+from fusion.association import gated, marginals, same_identity
 from fusion.layers import frames_of, layers_of
 from fusion.life import at_hand, born, carried, continued, lasting, told, unseen
 from fusion.settings import Settings
@@ -45,8 +45,11 @@ def _followed(
     settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, frame: Rows
 ) -> tuple[Tracks, Array]:
     """The known tracks continued and (n,) the chance that each detection has another cause."""
-    rows = np.flatnonzero(at_hand(settings, tracks, int(detections.observed_ns.max(initial=0))))
+    near = at_hand(settings, sensors, tracks, int(detections.observed_ns.max(initial=0)))
+    # What says who it is may be anyone seen before; what does not, only what was seen of late.
+    rows = np.flatnonzero(near | _named(tracks.source, detections.source) | _named(tracks.plate, detections.plate))
     pairs = gated(settings, sensors, sectors, tracks.take(rows), detections)
+    pairs = pairs.take(near[rows[pairs.track]] | same_identity(tracks, rows[pairs.track], detections, pairs.detection))
     chance = marginals(pairs, frame)
     unknown = np.maximum(1 - np.bincount(pairs.detection, chance, len(detections)), 0.0)
     worth = chance > WORTH
@@ -66,6 +69,11 @@ def _founded(
         fresh = born(settings, sensors, sectors, seen.take(news), (unknown[rows] * still)[news])
         tracks = Tracks.joined([known, fresh])
     return tracks
+
+
+def _named(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """(n,) which of our identities are among theirs; 0 is none."""
+    return np.asarray((ours != 0) & np.isin(ours, theirs))
 
 
 def canonical_order(detections: Detections) -> Rows:

@@ -9,7 +9,7 @@ from model.classes import CLASSES
 from model.columns import Columns, column
 
 SENSORS_KEPT = 8  # the last sensors that saw a track; older ones are in the history
-MODELS = 3  # ways of moving: standing, walking, driving
+MODELS = 4  # ways of moving: standing, walking, driving, flying
 COMPONENTS = 14  # of an estimate: position, velocity, and the upper triangle of its covariance
 ROW = np.array([0, 0, 1, 0, 0, 1, 1, 2, 2, 3])  # component 4 + k is the covariance of ROW[k] with COLUMN[k]
 COLUMN = np.array([0, 1, 1, 2, 3, 2, 3, 2, 3, 3])

@@ -20,7 +20,7 @@ from fusion.estimation import (
     within_reach,
 )
 from fusion.layers import layers_of
-from fusion.motion import MEMORY_S, advanced, collapsed, moved, pace_of
+from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, advanced, collapsed, habit_of, moved
 from fusion.order import FusionState, at_rest, fuse
 from fusion.settings import Settings
 from geo.frames import Sectors, plane_from_wgs84, sector_of, wgs84_from_plane
@@ -78,14 +78,14 @@ def test_prediction_equals_the_integral_of_each_model() -> None:
     """Van Loan's (1978) matrix exponential gives transition and process noise of the same continuous model."""
     random = np.random.default_rng(1)
     bank, _ = a_bank(random, 5)
-    dt, pace = 3.7, pace_of(np.full((5, len(CLASSES)), 1 / len(CLASSES)))
-    later_mean, later = matrices(moved(bank, pace.variance, np.full(5, dt)))
+    dt = 3.7
+    later_mean, later = matrices(moved(bank, np.full(5, dt)))
     mean, spread = matrices(bank)
     for model in range(MODELS):
         drift = np.zeros((4, 4))
         drift[0, 2] = drift[1, 3] = 1.0
         drift[2, 2] = drift[3, 3] = -1 / MEMORY_S[model]
-        heat = 2 * pace.variance[model, 0] / MEMORY_S[model]
+        heat = 2 * SPEED_SIGMA_MPS[model] ** 2 / MEMORY_S[model]
         block = expm(np.block([[-drift, np.diag([0, 0, heat, heat])], [np.zeros((4, 4)), drift.T]]) * dt)
         transition = block[4:, 4:].T
         process = transition @ block[:4, 4:]
@@ -97,21 +97,20 @@ def test_prediction_equals_the_integral_of_each_model() -> None:
 def test_a_change_of_mind_keeps_the_whole_mean_and_no_time_changes_nothing() -> None:
     random = np.random.default_rng(2)
     bank, weight = a_bank(random, 6)
-    pace = pace_of(random.dirichlet(np.ones(len(CLASSES)), 6))
-    same, still = advanced(bank, weight, pace, np.zeros(6))
+    habit = habit_of(random.dirichlet(np.ones(len(CLASSES)), 6))
+    same, still = advanced(bank, weight, habit, np.zeros(6))
     assert same == pytest.approx(bank)
     assert still == pytest.approx(weight)
-    later, later_weight = advanced(bank, weight, pace, np.full(6, 1e-9))
+    later, later_weight = advanced(bank, weight, habit, np.full(6, 1e-9))
     assert collapsed(later, later_weight) == pytest.approx(collapsed(bank, weight), abs=1e-6)
-    assert advanced(bank, weight, pace, np.full(6, 1e9))[1] == pytest.approx(pace.habit)
+    assert advanced(bank, weight, habit, np.full(6, 1e9))[1] == pytest.approx(habit)
 
 
 def test_a_track_unseen_for_minutes_is_where_a_random_walk_would_be() -> None:
     """Long after, the variance of an integrated Ornstein–Uhlenbeck process grows by 2 σ² τ a second."""
     bank = np.zeros((COMPONENTS, MODELS, 1))
-    pace = pace_of(np.eye(len(CLASSES))[[0]])
-    hour, more = (moved(bank, pace.variance, np.array([t])) for t in (3600.0, 3700.0))
-    assert (more[4] - hour[4])[:, 0] == pytest.approx(100 * 2 * pace.variance[:, 0] * MEMORY_S, rel=1e-6)
+    hour, more = (moved(bank, np.array([t])) for t in (3600.0, 3700.0))
+    assert (more[4] - hour[4])[:, 0] == pytest.approx(100 * 2 * SPEED_SIGMA_MPS**2 * MEMORY_S, rel=1e-4)
 
 
 def test_the_update_equals_the_textbook_one_under_every_model() -> None:
