@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 
 from fusion.coverage import false_density, undetected_density
 from fusion.estimation import largest_sigma, log_densities, packed, reweighted
+from fusion.measurements import as_seen
 from fusion.motion import advanced, habit_of, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector, near_each_other
@@ -67,8 +68,7 @@ def gated(
     bank, weight = advanced(
         *bank_of(ours), habit_of(ours.class_probability), seconds(seen.observed_ns - ours.updated_ns)
     )
-    place, noise = seen.position.T, packed(seen.covariance)
-    d2, log_density = log_densities(bank, place, noise)
+    d2, log_density = log_densities(bank, *as_seen(sensors, sectors, bank, weight, seen))
     within = np.where(weight > UNLIKELY, d2, np.inf).min(axis=0) < GATE2
     likely = reweighted(weight, log_density)[1] + _identity(ours, seen) + _alike(ours, seen)
     likely = likely - np.log(otherwise(settings, sensors, sectors, detections))[detection]

@@ -16,6 +16,9 @@ Rows = NDArray[np.int64]
 REACH_SIGMAS = 2.5  # a uniform disc's radius is two of its standard deviations; the half more is its soft edge
 SQRT_2PI = np.sqrt(2 * np.pi)
 WITH_X, WITH_Y = np.array([4, 5, 7, 8]), np.array([5, 6, 9, 10])  # covariances of the state with each position
+WITH_U, WITH_V = np.array([7, 9, 11, 12]), np.array([8, 10, 12, 13])  # … and with each velocity
+ON_RAY_SIGMAS = 5.0  # a track within so many standard deviations of a bearing lies on its ray
+NEAREST_M = 1.0  # no target is nearer than this to who takes its bearing
 
 
 def packed(covariance: Array) -> Array:
@@ -97,35 +100,81 @@ def blended(
     return mixed, both
 
 
+def updated_along(bank: Array, direction: Array, seen: Array, noise: Array) -> Array:
+    """The bank, given what its velocity is along a direction.
+
+    `direction` (2, n) is a unit vector, `seen` [m/s] and `noise` [m²/s²] are (n,) or (MODELS, n).
+    """
+    with_it = direction[0] * bank[WITH_U] + direction[1] * bank[WITH_V]
+    gain = with_it / (direction[0] * with_it[2] + direction[1] * with_it[3] + noise)
+    later = bank.copy()
+    later[:4] += gain * (seen - direction[0] * bank[2] - direction[1] * bank[3])
+    later[4:] -= gain[ROW] * with_it[COLUMN]
+    return later
+
+
+def along_ray(whole: Array, foot: Array, place: Array, noise: Array) -> Array:
+    """Positions (2, n) where rays pass what is believed (14, n), with noise (3, n): a bearing, linearised there.
+
+    Each ray goes from `foot` (2, n) through `place` (2, n), across which the given noise (3, n) is narrow. Returns (5, n):
+    positions, then noises.
+    """
+    ray, believed = place - foot, whole[:2] - foot
+    reach, away = np.hypot(ray[0], ray[1]), np.maximum(np.hypot(believed[0], believed[1]), NEAREST_M)
+    sigma, length = smallest_sigma(noise) / reach, largest_sigma(noise)
+    sight, along = believed / away, ray / reach
+    off = np.arctan2(sight[0] * ray[1] - sight[1] * ray[0], sight[0] * ray[0] + sight[1] * ray[1])
+    # A track far off the ray is drawn to it, at right angles. One that lies on it is corrected across the line of sight: two rays
+    # from one foot meet only there, and strips across each would pull the track to it.
+    on_it = np.abs(off) < ON_RAY_SIGMAS * sigma
+    along = np.where(on_it, sight, along)
+    there = np.maximum(along[0] * believed[0] + along[1] * believed[1], NEAREST_M)
+    aside = np.where(on_it, away * off, 0.0) * np.stack([-along[1], along[0]])
+    across2 = (sigma * there) ** 2
+    spread = np.stack([along[0] ** 2, along[0] * along[1], along[1] ** 2]) * (length**2 - across2)
+    spread[[0, 2]] += across2
+    return np.concatenate([foot + along * there + aside, spread])
+
+
+def widened_along(noise: Array, by: float) -> Array:
+    """Noises (3, n) with their longest axis `by` times as long."""
+    angle = np.arctan2(2 * noise[1], noise[0] - noise[2]) / 2
+    more = (by**2 - 1) * largest_sigma(noise) ** 2
+    along = np.stack([np.cos(angle) ** 2, np.cos(angle) * np.sin(angle), np.sin(angle) ** 2])
+    return np.asarray(noise + more * along)
+
+
+def cut_off(off: Array, sigma: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """Measurement and noise that make N(off, sigma²) what it is when cut off below `low` and above `high`; any shape.
+
+    The moments of the truncated normal (Johnson, Kotz & Balakrishnan 1994, eqs. 13.134-5), and from those before and after the
+    measurement between them. Where nothing of it lies within, both are NaN.
+    """
+    low, high = np.clip((low - off) / sigma, -30, 30), np.clip((high - off) / sigma, -30, 30)
+    inside = ndtr(high) - ndtr(low)
+    at_low, at_high = np.exp(-(low**2) / 2) / SQRT_2PI, np.exp(-(high**2) / 2) / SQRT_2PI
+    some = np.where(inside > 1e-3, inside, np.nan)
+    shift = (at_low - at_high) / some
+    shrunk = np.clip(1 + (low * at_low - high * at_high) / some - shift**2, 1e-3, 1 - 1e-6)
+    return off + sigma * shift / (1 - shrunk), sigma**2 * shrunk / (1 - shrunk)
+
+
 def within_reach(whole: Array, centre: Array, spread: Array) -> tuple[Array, Array]:
     """Positions (2, n) and noises (3, n) that say no more than that something is within reach of a sensor.
 
     The belief (14, n) is cut off at REACH_SIGMAS standard deviations `spread` (3, n) from `centre` (2, n), along the belief's own
-    axes; the measurement returned is the one that leads to the moments of what
-    remains (moments of the truncated normal: Johnson, Kotz & Balakrishnan 1994, eqs. 13.134-5). A target that stays where it
-    is can so be reported any number of times without seeming better known.
+    axes; the measurement returned leads to the moments of what remains. A target that stays where it is can so be reported any
+    number of times without seeming better known.
     """
     xx, xy, yy = whole[4], whole[5], whole[6]
     angle = np.arctan2(2 * xy, xx - yy) / 2
-    axes = np.stack([np.cos(angle), np.sin(angle)]), np.stack([-np.sin(angle), np.cos(angle)])
-    half = REACH_SIGMAS * np.sqrt((spread[0] + spread[2]) / 2)
-    place, noise = np.zeros_like(centre), np.zeros_like(spread)
-    for axis in axes:
-        variance = axis[0] ** 2 * xx + 2 * axis[0] * axis[1] * xy + axis[1] ** 2 * yy
-        sigma = np.sqrt(variance)
-        off = axis[0] * (whole[0] - centre[0]) + axis[1] * (whole[1] - centre[1])
-        low, high = np.clip((-half - off) / sigma, -30, 30), np.clip((half - off) / sigma, -30, 30)
-        inside = ndtr(high) - ndtr(low)
-        at_low, at_high = np.exp(-(low**2) / 2) / SQRT_2PI, np.exp(-(high**2) / 2) / SQRT_2PI
-        safe = np.maximum(inside, 1e-12)
-        shift = (at_low - at_high) / safe
-        shrunk = 1 + (low * at_low - high * at_high) / safe - shift**2
-        shrunk = np.clip(shrunk, 1e-3, 1 - 1e-6)
-        # From the moments before and after to the measurement between them; outside altogether, the plain Gaussian.
-        own = variance * shrunk / (1 - shrunk)
-        seen = off + sigma * shift / (1 - shrunk)
-        outside = inside < 1e-3
-        own, seen = np.where(outside, (half / REACH_SIGMAS) ** 2, own), np.where(outside, 0.0, seen)
-        place += axis * seen
-        noise += own * np.stack([axis[0] ** 2, axis[0] * axis[1], axis[1] ** 2])
-    return centre + place, noise
+    own = (spread[0] + spread[2]) / 2
+    half = REACH_SIGMAS * np.sqrt(own)
+    place, noise = centre.copy(), np.zeros_like(spread)
+    for x, y in ((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))):
+        sigma = np.sqrt(x**2 * xx + 2 * x * y * xy + y**2 * yy)
+        seen, error = cut_off(x * (whole[0] - centre[0]) + y * (whole[1] - centre[1]), sigma, -half, half)
+        outside = np.isnan(seen)  # altogether: then the plain Gaussian
+        place += np.where(outside, 0.0, seen) * np.stack([x, y])
+        noise += np.where(outside, own, error) * np.stack([x**2, x * y, y**2])
+    return place, noise

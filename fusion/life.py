@@ -5,20 +5,20 @@ from numpy.typing import NDArray
 
 from fusion.association import Pairs, bank_of, detectable, otherwise
 from fusion.coverage import undetected_density, watched
-from fusion.estimation import blended, largest_sigma, log_densities, packed, reweighted, updated, within_reach
+from fusion.estimation import blended, largest_sigma, packed
+from fusion.measurements import given, heading
 from fusion.motion import advanced, as_matrices, begun, collapsed, habit_of, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
 from model.classes import CLASSES
-from model.detections import Detections, Kind, Looks
+from model.detections import Detections, Looks
 from model.time import NS
-from model.tracks import MODELS, SENSORS_KEPT, Tracks
+from model.tracks import SENSORS_KEPT, Tracks
 from model.world import SensorColumns
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 EXPECTED = np.array([0.40, 0.25, 0.25, 0.04, 0.02, 0.04])  # classes, before anything is known of a track
-MOTION = np.array([2, 3, 11, 12, 13])  # components of velocity and its covariance
 CLASS_FLOOR = 0.01  # no sensor's word makes a class impossible
 EXISTENCE_MAX = 0.999  # nor anything certain
 LOST_SIGMA_M = 2_000.0  # a track spread wider than this says nothing
@@ -26,7 +26,6 @@ SURVIVAL_S = 600.0  # mean time until a target is gone for good
 OPEN_SHARE = 0.98  # of the time, nothing hides a target from who looks its way
 STRANGER = 0.5  # how far a sensor that has never seen a track is believed to look its way
 OPEN_S = 10.0  # and for this long it stays as it is
-PASSING_MPS = 1.0  # at this pace a target crosses a ground sensor's reach, and its activations are one measurement
 
 
 def born(
@@ -35,9 +34,9 @@ def born(
     """A tentative track for each detection, each of which no known track explains with probability `unknown` (n,)."""
     n = len(detections)
     class_probability = _normalised((detections.class_likelihood + CLASS_FLOOR) * EXPECTED)
-    habit = habit_of(class_probability)
-    bank = begun(detections.position, detections.covariance)
-    mean, covariance = as_matrices(collapsed(bank, habit))
+    bank, weight = begun(detections.position, detections.covariance), habit_of(class_probability)
+    bank, weight = heading(bank, weight, detections)
+    mean, covariance = as_matrices(collapsed(bank, weight))
     new = detectable(sensors, detections.sensor) * undetected_density(settings, sensors, sectors, detections)
     seen_by, seen_ns = np.full((n, SENSORS_KEPT), -1, np.int32), np.zeros((n, SENSORS_KEPT), np.int64)
     seen_by[:, 0], seen_ns[:, 0] = detections.sensor, detections.observed_ns
@@ -52,7 +51,7 @@ def born(
         mean=mean,
         covariance=covariance,
         bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
-        weight=np.ascontiguousarray(habit.T),
+        weight=np.ascontiguousarray(weight.T),
         existence=np.minimum(unknown * new / otherwise(settings, sensors, sectors, detections), EXISTENCE_MAX),
         visible=np.full(n, OPEN_SHARE),
         confirmed=np.zeros(n, np.bool_),
@@ -97,12 +96,18 @@ def continued(
         which = np.arange(len(of)) + np.repeat(starts[sides] - np.append(0, np.cumsum(sizes)[:-1]), sizes)
         seen = detections.take(detection[which])
         ours = moved_to_sector(sectors, tracks.take(row), seen.sector[np.append(0, np.cumsum(sizes)[:-1])])
-        tracks = tracks.put(row, _updated(settings, sensors, ours, seen, of, chance[which]))
+        tracks = tracks.put(row, _updated(settings, sensors, sectors, ours, seen, of, chance[which]))
     return tracks
 
 
 def _updated(
-    settings: Settings, sensors: SensorColumns, ours: Tracks, seen: Detections, of: Rows, chance: Array
+    settings: Settings,
+    sensors: SensorColumns,
+    sectors: Sectors,
+    ours: Tracks,
+    seen: Detections,
+    of: Rows,
+    chance: Array,
 ) -> Tracks:
     """n tracks, each by one frame. Row k of `seen` belongs to track `of[k]` with probability `chance[k]`; `of` rises."""
     starts = np.flatnonzero(np.diff(of, prepend=-1))
@@ -110,7 +115,7 @@ def _updated(
     when = seen.observed_ns[starts]
     bank, weight = advanced(*bank_of(ours), habit_of(ours.class_probability), seconds(when - ours.updated_ns))
     wide, wide_weight = (bank, weight) if len(of) == len(ours) else (bank[..., of], weight[..., of])
-    later, post = _later(ours, of, wide, wide_weight, seen)
+    later, post = given(sensors, sectors, ours, of, wide, wide_weight, seen)
     certain = np.minimum(np.add.reduceat(chance, starts), 1.0)
     bank, weight = blended(bank, (1 - certain) * weight, later, chance * post, of, starts)
     mean, covariance = as_matrices(collapsed(bank, weight))
@@ -145,26 +150,6 @@ def _updated(
         sensors=np.where(taken[:, None], watchers, ours.sensors),
         sensors_ns=np.where(taken[:, None], watchers_ns, ours.sensors_ns),
     )
-
-
-def _later(ours: Tracks, of: Rows, bank: Array, weight: Array, seen: Detections) -> tuple[Array, Array]:
-    """Bank and weights given a detection each: row k of `seen` is about track `of[k]`, whose state then is row k of the bank."""
-    place, noise = seen.position.T, packed(seen.covariance)
-    log_density = log_densities(bank, place, noise)[1]
-    near = np.flatnonzero(seen.kind == Kind.PRESENCE)
-    if not len(near):
-        return updated(bank, place, noise), reweighted(weight, log_density)[0]
-    place, noise = place.copy(), noise.copy()
-    place[:, near], noise[:, near] = within_reach(collapsed(bank, weight)[:, near], place[:, near], noise[:, near])
-    later = updated(bank, place, noise)
-    # Still within reach of the same sensor: that says where it is, little of its pace, and nothing of its course. All that is
-    # said while it passes is one measurement.
-    again = near[ours.seen_by[of[near]] == seen.sensor[near]]
-    later[np.ix_(MOTION, np.arange(MODELS), again)] = bank[np.ix_(MOTION, np.arange(MODELS), again)]
-    since_s = seconds(seen.observed_ns[again] - ours.seen_ns[of[again]])
-    passing_s = 2 * largest_sigma(packed(seen.covariance[again])) / PASSING_MPS
-    log_density[:, again] *= np.clip(since_s / passing_s, 0.0, 1.0)
-    return later, reweighted(weight, log_density)[0]
 
 
 def _best(of: Rows, chance: Array, starts: Rows) -> Rows:

@@ -16,6 +16,7 @@ class Kind(IntEnum):
     POSITION = 0  # a place with its covariance
     BEARING = 1  # a direction only: the place lies mid-range, the covariance stretches along the ray
     PRESENCE = 2  # something within reach of the sensor: the sensor's own place, a wide covariance
+    CROSSING = 3  # something passed between the sensor's two ends: their middle, a covariance stretched along them
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class Detections(Columns):
     sector: NDArray[np.int16] = column(np.int16)  # (n,) whose plane the position is in
     position: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m, east and north in the sector plane
     covariance: NDArray[np.float64] = column(np.float64, 2, 2)  # (n, 2, 2) m²
+    velocity: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m/s, or only its direction
+    velocity_sigma_mps: NDArray[np.float64] = column(np.float64)  # (n,) 0: nothing said; infinite: the direction only
     class_likelihood: NDArray[np.float64] = column(np.float64, len(CLASSES))  # (n, classes), sums to 1
     confidence: NDArray[np.float64] = column(np.float64)  # (n,) the source's own, 0–1
     source: NDArray[np.uint64] = column(np.uint64)  # (n,) the source's object id, hashed; 0 none

@@ -14,6 +14,7 @@ class SensorColumns(Columns):
 
     sector: NDArray[np.int16] = column(np.int16)  # (n,)
     position: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m in the sector plane
+    line_m: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m to its other end; zero: it is in one place
     accuracy_m: NDArray[np.float64] = column(np.float64)  # (n,) standard deviation, 1 axis
     range_m: NDArray[np.float64] = column(np.float64)  # (n,) reach
     near_m: NDArray[np.float64] = column(np.float64)  # (n,) nothing nearer is seen

@@ -191,6 +191,8 @@ class SensorEntry(Strict):
     source: str = Field("", description="What the equipment calls itself; empty: the id")
     lat: Latitude
     lon: Longitude
+    to_lat: Latitude | None = Field(None, description="Other end, for a fence or beam that tells of crossings")
+    to_lon: Longitude | None = None
     accuracy_m: Positive = Field(10.0, description="Standard deviation of a reported position, one axis")
     range_m: Positive = Field(100.0, description="How far it reaches")
     azimuth_deg: Annotated[float, Field(ge=0, lt=360)] | None = Field(
@@ -211,6 +213,8 @@ class SensorEntry(Strict):
     def _looks_somewhere(self) -> "SensorEntry":
         if (self.azimuth_deg is None) != (self.fov_deg is None):
             raise ValueError("needs both 'azimuth_deg' and 'fov_deg', or neither")
+        if (self.to_lat is None) != (self.to_lon is None):
+            raise ValueError("needs both 'to_lat' and 'to_lon', or neither")
         if self.azimuth_deg is not None and self.camera is not None:
             raise ValueError("has 'azimuth_deg' twice; leave it to [sensor.camera]")
         return self

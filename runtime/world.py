@@ -146,6 +146,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
         columns=SensorColumns(
             sector=sector,
             position=position,
+            line_m=_lines(entries, sectors, sector, position),
             accuracy_m=_column(entries, "accuracy_m"),
             range_m=_column(entries, "range_m"),
             **_views(entries, convergence(sectors, sector, position)),
@@ -285,6 +286,18 @@ def _views(entries: list[SensorEntry], convergence_rad: NDArray[np.float64]) -> 
         "half_angle_rad": np.where(said, half, np.pi),
         "view_known": said | np.array([e.kind in ("radar", "ground") for e in entries], np.bool_),
     }
+
+
+def _lines(
+    entries: list[SensorEntry], sectors: Sectors, sector: NDArray[np.int16], position: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n, 2) m from each sensor to its other end, in its sector's plane; zero for what is in one place."""
+    line = np.zeros((len(entries), 2))
+    rows = np.array([i for i, e in enumerate(entries) if e.to_lat is not None], np.int64)
+    if len(rows):
+        lat, lon = (np.array([getattr(entries[i], name) for i in rows], np.float64) for name in ("to_lat", "to_lon"))
+        line[rows] = plane_from_wgs84(sectors, sector[rows], lat, lon) - position[rows]
+    return line
 
 
 def _profile(entry: ProfileEntry) -> Profile:

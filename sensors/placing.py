@@ -28,6 +28,8 @@ from sensors.catalogue import Catalogue
 from sensors.readings import Place, Readings
 
 Array = NDArray[np.float64]
+FASTEST_MPS = 1000.0  # what claims to be faster says nothing of its speed
+SPEED_SIGMA_MPS, SPEED_SHARE = 0.5, 0.1  # of a stated speed: a floor, and a share of it
 FAR = 1.5  # what a sensor says of places beyond its range by this factor is no measurement
 DETAIL = {
     Reason.BEYOND_HORIZON: "The place lies above the horizon or beyond the sensor's range; check its pose and range_m.",
@@ -41,7 +43,7 @@ DETAIL = {
 class Placed:
     """Places of n readings in the planes of their sensors' sectors; NaN where there is none."""
 
-    kind: Kind
+    kind: Kind | NDArray[np.int64]
     position: Array  # (n, 2) m
     covariance: Array  # (n, 2, 2) m²
 
@@ -63,6 +65,7 @@ def place(
     _because(why, ~np.isfinite(position).all(axis=1), Reason.BEYOND_HORIZON)
     sector, position, covariance = _resectored(sectors, catalogue.columns.sector[readings.sensor], position, covariance)
     _because(why, sector == NOWHERE, Reason.OUTSIDE_SITE)
+    velocity, velocity_sigma = _moving(sectors, readings, sector, position)
     determinant = covariance[:, 0, 0] * covariance[:, 1, 1] - covariance[:, 0, 1] * covariance[:, 1, 0]
     _because(why, ~((determinant > 0) & (covariance[:, 0, 0] > 0)), Reason.OUT_OF_RANGE)
     _because(why, _private(zones, sector, position), Reason.PRIVACY_ZONE)
@@ -74,6 +77,8 @@ def place(
         sector=sector,
         position=position,
         covariance=covariance,
+        velocity=velocity,
+        velocity_sigma_mps=velocity_sigma,
         class_likelihood=readings.class_likelihood,
         confidence=readings.confidence,
         source=readings.source,
@@ -94,10 +99,31 @@ def place(
 
 
 def _own(catalogue: Catalogue, _: Sectors, readings: Readings) -> Placed:
-    """Somewhere within reach: a uniform disc of radius r has a variance of r²/4 along each axis."""
+    """Somewhere within reach, a disc of radius r: a variance of r²/4 along each axis. Or on a line l: l²/12 along it."""
     columns, row = catalogue.columns, readings.sensor
-    variance = columns.accuracy_m[row] ** 2 + columns.range_m[row] ** 2 / 4
-    return Placed(Kind.PRESENCE, columns.position[row], variance[:, None, None] * np.eye(2))
+    line = columns.line_m[row]
+    lies = (line != 0).any(axis=1)
+    variance = columns.accuracy_m[row] ** 2 + np.where(lies, 0.0, columns.range_m[row] ** 2 / 4)
+    return Placed(
+        np.where(lies, Kind.CROSSING, Kind.PRESENCE),
+        columns.position[row] + line / 2,
+        variance[:, None, None] * np.eye(2) + _outer(line) / 12,
+    )
+
+
+def _moving(sectors: Sectors, readings: Readings, sector: NDArray[np.int16], position: Array) -> tuple[Array, Array]:
+    """Velocities (n, 2) and their standard deviations (n,) as in Detections, from courses and speeds."""
+    velocity, sigma = np.zeros((len(sector), 2)), np.zeros(len(sector))
+    course, speed = readings.motion.T
+    rows = np.flatnonzero(np.isfinite(course) & (sector != NOWHERE) & np.isfinite(position).all(axis=1))
+    if not len(rows):
+        return velocity, sigma
+    heading = np.radians(course[rows]) - convergence(sectors, sector[rows], position[rows])
+    known = np.isfinite(speed[rows]) & (speed[rows] >= 0) & (speed[rows] < FASTEST_MPS)
+    pace = np.where(known, speed[rows], 1.0)
+    velocity[rows] = pace[:, None] * np.stack([np.sin(heading), np.cos(heading)], axis=1)
+    sigma[rows] = np.where(known, SPEED_SIGMA_MPS + SPEED_SHARE * pace, np.inf)
+    return velocity, sigma
 
 
 def _wgs84(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Placed:

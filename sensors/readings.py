@@ -37,6 +37,9 @@ class Readings(Columns):
     place: NDArray[np.int8] = column(np.int8)  # (n,) Place
     where: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) see Place
     spread: NDArray[np.float64] = column(np.float64, 3)  # (n, 3) see Place
+    motion: NDArray[np.float64] = column(
+        np.float64, 2
+    )  # (n, 2) course from true north [degrees], speed [m/s]; NaN: not said
     class_likelihood: NDArray[np.float64] = column(np.float64, len(CLASSES))  # (n, classes), sums to 1
     confidence: NDArray[np.float64] = column(np.float64)  # (n,) 0–1
     source: NDArray[np.uint64] = column(np.uint64)  # (n,) hashed; 0 none

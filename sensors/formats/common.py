@@ -16,6 +16,7 @@ from sensors.repeats import key_of
 
 NAN = float("nan")
 NO_SPREAD = (NAN, NAN, NAN)
+NO_MOTION = (NAN, NAN)
 FAR_NS = (
     1 << 62
 )  # the year 2116: a time beyond it, or before its mirror, stands for all of them and is rejected as such
@@ -51,6 +52,7 @@ class Rows:
         place: Place = Place.OWN,
         where: tuple[float, float] = (NAN, NAN),
         spread: tuple[float, float, float] = NO_SPREAD,
+        motion: tuple[float, float] = NO_MOTION,
         classes: int = -1,
         confidence: float = 1.0,
         source: int = 0,
@@ -60,7 +62,7 @@ class Rows:
         self._whole.append(
             (sensor, _within_reach(observed_ns), self.received_ns, self.number, place, classes, source, plate)
         )
-        self._real.append((*where, *spread, confidence))
+        self._real.append((*where, *spread, confidence, *motion))
         self._keys.append(key)
 
     def look(self, sensor: int, observed_ns: int) -> None:
@@ -124,7 +126,7 @@ class Rows:
     def decoded(self) -> Decoded:
         n = len(self._whole)
         columns = list(zip(*self._whole, strict=True)) if n else [()] * 8
-        real = np.array(self._real, np.float64).reshape(n, 6)
+        real = np.array(self._real, np.float64).reshape(n, 8)
         vectors = np.array([*self._vectors, np.full(len(CLASSES), 1 / len(CLASSES))])
         readings = Readings(
             observed_ns=np.array(columns[1], np.int64),
@@ -134,6 +136,7 @@ class Rows:
             place=np.array(columns[4], np.int8),
             where=real[:, :2],
             spread=real[:, 2:5],
+            motion=real[:, 6:],
             class_likelihood=vectors[np.array(columns[5], np.int64)],
             confidence=real[:, 5],
             source=np.array(columns[6], np.uint64),

@@ -2,7 +2,8 @@
 
 Time: RFC 3339 or epoch milliseconds; left out, the time of receipt. Place: degrees WGS84 with σ or covariance in m², or
 bearing from true north in degrees and range in m, or a pixel (Y down) of the detect resolution, or none: the sensor's
-own. Confidence: 0–1. Two messages are the same when their `id` is, or, where there is none, their topic and payload.
+own. Course from true north in degrees and speed in m/s, where known. Confidence: 0–1. Two messages are the same when their
+`id` is, or, where there is none, their topic and payload.
 Life cycle: a frame is a look; an empty one says that nothing was seen.
 """
 
@@ -34,6 +35,8 @@ class Member(msgspec.Struct, gc=False):
     bearing_sigma_deg: Number | None = None
     range_m: Number | None = None
     range_sigma_m: Number | None = None
+    course_deg: Number | None = None
+    speed_mps: Number | None = None
     pixel: tuple[Number, Number] | None = None
     class_: str | dict[str, Number] | None = msgspec.field(name="class", default=None)
     confidence: Number | None = None
@@ -120,6 +123,10 @@ def _detection(member: Member, sensor: int, observed_ns: int, key: int, rows: Ro
         place=place,
         where=where,
         spread=spread,
+        motion=(
+            NAN if member.course_deg is None else float(member.course_deg),
+            NAN if member.speed_mps is None else float(member.speed_mps),
+        ),
         classes=_classes(member, sensor, rows),
         confidence=1.0 if member.confidence is None else float(member.confidence),
         source=0 if member.source_id is None else rows.source(sensor, str(member.source_id)),

@@ -20,7 +20,8 @@ from fusion.estimation import (
     within_reach,
 )
 from fusion.layers import layers_of
-from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, advanced, collapsed, habit_of, moved
+from fusion.measurements import heading
+from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, advanced, begun, collapsed, habit_of, moved
 from fusion.order import FusionState, at_rest, fuse
 from fusion.settings import Settings
 from geo.frames import Sectors, plane_from_wgs84, sector_of, wgs84_from_plane
@@ -346,6 +347,98 @@ def test_a_track_that_walks_into_another_sector_is_handed_over_and_stays_itself(
     here = wgs84_from_plane(two, one_state.tracks.sector, one_state.tracks.mean[:, :2])
     assert np.abs(np.array(there) - np.array(here)).max() < 1e-5
     assert len(split) == len(one)
+
+
+# ── kinds of measurement ─────────────────────────────────────────────────────────────────────────
+
+
+def bearings(at_s: float, foot: np.ndarray, target: np.ndarray, sensor: int, random: np.random.Generator) -> Detections:
+    """What a camera without range says: the middle of its 2 km ray, long along it and half a degree wide."""
+    ray = target - foot
+    angle = np.arctan2(ray[1], ray[0]) + random.normal(0, 0.009)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    aside = np.array([-along[1], along[0]])
+    covariance = (2000 / np.sqrt(12)) ** 2 * np.outer(along, along) + (1000 * 0.009) ** 2 * np.outer(aside, aside)
+    row = detections(at_s, [foot + 1000 * along], sensor=sensor, kind=np.array([Kind.BEARING], np.int8))
+    return row.but(covariance=covariance[None])
+
+
+def test_two_cameras_that_know_only_bearings_find_where_a_walker_is() -> None:
+    random = np.random.default_rng(7)
+    feet = np.array([[0.0, -600.0], [700.0, -500.0]])
+    few = sensors(2, position=feet, range_m=np.full(2, 2000.0))
+    rows = Detections.joined(
+        [
+            bearings(second + 0.2 + sensor * 0.3, feet[sensor], np.array([100 + 1.4 * second, 50.0]), sensor, random)
+            for second in range(30)
+            for sensor in (0, 1)
+        ]
+    )
+    state, _ = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), rows, Looks.none(), None)
+    told = state.tracks.take(state.tracks.confirmed)
+    assert len(told) == 1
+    truth = np.array([100 + 1.4 * (told.updated_ns[0] - T0) / NS, 50.0])
+    off = told.mean[0, :2] - truth
+    assert np.hypot(*off) < 12.0
+    assert off @ np.linalg.solve(told.covariance[0, :2, :2], off) < 13.8  # 99.9 % of two degrees of freedom
+
+
+def test_bearings_from_one_place_do_not_make_the_range_known() -> None:
+    random = np.random.default_rng(8)
+    foot = np.array([0.0, 0.0])
+    few = sensors(1, position=foot[None], range_m=np.array([2000.0]))
+    rows = Detections.joined([bearings(s + 0.2, foot, np.array([0.0, 900.0]), 0, random) for s in range(60)])
+    state, _ = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), rows, Looks.none(), None)
+    track = state.tracks.take(state.tracks.confirmed)
+    assert len(track) == 1
+    across, along = np.sqrt(track.covariance[0, [0, 1], [0, 1]])
+    assert across < 10.0
+    assert along > 60.0
+
+
+@pytest.mark.parametrize(("sigma", "speed"), [(np.inf, 1.0), (0.7, 2.0)])
+def test_who_crosses_a_fence_goes_the_way_it_says(sigma: float, speed: float) -> None:
+    fence = np.array([[40.0**2 / 12, 0.0], [0.0, 1.0]])
+    row = detections(0.2, [[0.0, 0.0]], kind=np.array([Kind.CROSSING], np.int8)).but(
+        covariance=fence[None], velocity=np.array([[0.0, speed]]), velocity_sigma_mps=np.array([sigma])
+    )
+    _, scans = run(row)
+    track = scans[-1].tracks
+    assert track.mean[0, 3] > 0.5
+    assert abs(track.mean[0, 2]) < 0.1
+    assert np.linalg.eigvalsh(track.covariance[0]).min() > 0
+    if np.isfinite(sigma):
+        assert track.mean[0, 3] == pytest.approx(speed, abs=0.7)
+
+
+def test_a_stated_direction_cuts_off_the_other_half_of_the_velocity() -> None:
+    """Half of a normal has mean σ√(2/π) and variance σ²(1 − 2/π)."""
+    row = detections(0.0, [[0.0, 0.0]]).but(velocity=np.array([[1.0, 0.0]]), velocity_sigma_mps=np.array([np.inf]))
+    bank, _ = heading(begun(row.position, row.covariance), np.full((MODELS, 1), 1 / MODELS), row)
+    assert bank[2, :, 0] == pytest.approx(SPEED_SIGMA_MPS * np.sqrt(2 / np.pi))
+    assert bank[11, :, 0] == pytest.approx(SPEED_SIGMA_MPS**2 * (1 - 2 / np.pi))
+    assert bank[13, :, 0] == pytest.approx(SPEED_SIGMA_MPS**2)
+
+
+def test_an_aircraft_that_nobody_calls_one_is_followed() -> None:
+    at = np.arange(0.0, 60.0, 5.0)
+    unlabelled = np.full((len(at), len(CLASSES)), 1 / len(CLASSES))
+    rows = detections(at, np.stack([200 * at, 50 * at], axis=1), sigma_m=30.0).but(class_likelihood=unlabelled)
+    wide = sensors(1, range_m=np.array([100_000.0]))
+    state, _ = fuse(SETTINGS, wide, ONE_SECTOR, at_rest(), rows, Looks.none(), int(rows.received_ns[-1]) + NS)
+    track = state.tracks.take(state.tracks.confirmed)
+    assert len(track) == 1
+    assert track.mean[0, 2:] == pytest.approx([200.0, 50.0], abs=12.0)
+    assert track.hits[0] == len(at)
+
+
+def test_a_ship_that_reports_every_three_minutes_by_name_stays_itself() -> None:
+    at = np.arange(0.0, 1800.0, 180.0)
+    rows = detections(at, np.stack([5 * at, 0 * at], axis=1), sigma_m=10.0, source=np.full(len(at), 7, np.uint64))
+    state, scans = run(*(rows.take(slice(i, i + 1)) for i in range(len(at))))
+    assert len(state.tracks) == 1
+    assert state.tracks.hits[0] == len(at)
+    assert len({int(i) for scan in scans for i in scan.tracks.id[scan.tracks.confirmed]}) == 1
 
 
 # ── event time ───────────────────────────────────────────────────────────────────────────────────
