@@ -76,12 +76,12 @@ def gated(
     return Pairs(track, detection, likely + np.log(caught / (1 - caught))).take(within)
 
 
-def same_identity(tracks: Tracks, track: Rows, detections: Detections, detection: Rows) -> NDArray[np.bool_]:
+def same_identity(tracks: Tracks, detections: Detections, pairs: Pairs) -> NDArray[np.bool_]:
     """(k,) which pairs the source's own object id or a plate says to be one and the same."""
-    source, plate = detections.source[detection], detections.plate[detection]
-    called = (source != 0) & (tracks.source[track] == source)
-    called &= tracks.source_sensor[track] == detections.sensor[detection]
-    return np.asarray(called | ((plate != 0) & (tracks.plate[track] == plate)))
+    source, plate = detections.source[pairs.detection], detections.plate[pairs.detection]
+    called = (source != 0) & (tracks.source[pairs.track] == source)
+    called &= tracks.source_sensor[pairs.track] == detections.sensor[pairs.detection]
+    return np.asarray(called | ((plate != 0) & (tracks.plate[pairs.track] == plate)))
 
 
 def detectable(sensors: SensorColumns, sensor: NDArray[np.int32]) -> Array:

@@ -19,16 +19,11 @@ ENTERING_MPS = 1.5  # how fast the undetected come in over the edge of a view
 FEWEST_PER_M2 = 1e-15  # of anything: nothing is impossible
 
 
-def area_m2(sensors: SensorColumns) -> Array:
-    """(sensors,) of what each has in view."""
-    return np.asarray(sensors.half_angle_rad * (sensors.range_m**2 - sensors.near_m**2))
-
-
 def false_density(sensors: SensorColumns, sensor: NDArray[np.int32]) -> Array:
     """(n,) false alarms expected per m² in one frame of each sensor, spread evenly over its view."""
-    one = sensors.take(sensor)
-    per_frame = one.false_alarms_per_hour / 3600 / one.looks_per_s
-    return np.maximum(per_frame / area_m2(one), FEWEST_PER_M2)
+    per_frame = sensors.false_alarms_per_hour / 3600 / sensors.looks_per_s
+    area_m2 = sensors.half_angle_rad * (sensors.range_m**2 - sensors.near_m**2)
+    return np.maximum(per_frame / area_m2, FEWEST_PER_M2)[sensor]
 
 
 def undetected_density(settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections) -> Array:

@@ -179,9 +179,9 @@ def _closed(
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
         scan = time_ns // settings.scan_ns
         rows, looks = seen.rows.take(number == scan), seen.looks.take(look_number == scan)
-        tracks = scanned(settings, sensors, sectors, tracks, rows, looks, time_ns)
+        tracks, why = scanned(settings, sensors, sectors, tracks, rows, looks, time_ns)
         kept.append(Checkpoint(time_ns, tracks))
-        scans.append(scan_of(settings, tracks, time_ns, after_ns))
+        scans.append(scan_of(settings, tracks, why, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
     chunks = tuple(c for c in state.chunks if c.last_ns > kept[oldest].time_ns)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion import reasons
 from fusion.association import gated, marginals, same_identity
 from fusion.layers import frames_of, layers_of
 from fusion.life import at_hand, born, carried, continued, lasting, told, unseen
@@ -10,7 +11,7 @@ from fusion.settings import Settings
 from fusion.stitching import stitched
 from geo.frames import Sectors
 from model.detections import Detections, Looks
-from model.tracks import Scan, Tracks
+from model.tracks import Reasons, Scan, Tracks
 from model.world import SensorColumns
 
 Array = NDArray[np.float64]
@@ -23,52 +24,58 @@ def scanned(
     settings: Settings,
     sensors: SensorColumns,
     sectors: Sectors,
-    tracks: Tracks,
+    before: Tracks,
     detections: Detections,
     looks: Looks,
     end_ns: int,
-) -> Tracks:
-    """The tracks after all that was observed up to `end_ns`, in whatever order it is given."""
-    before = tracks
+) -> tuple[Tracks, Reasons]:
+    """The tracks after all that was observed up to `end_ns`, in whatever order it is given, and why they are so."""
+    begin_ns = end_ns - settings.scan_ns
     detections = detections.take(canonical_order(detections))
     frame = frames_of(detections)
-    known, unknown = _followed(settings, sensors, sectors, tracks, detections, frame)
+    known, unknown, seen = _followed(settings, sensors, sectors, before, detections, frame)
     news = np.flatnonzero(unknown > UNKNOWN)
-    fresh = _founded(settings, sensors, sectors, detections.take(news), frame[news], unknown[news])
+    fresh, founded = _founded(settings, sensors, sectors, detections.take(news), frame[news], unknown[news])
     tracks = carried(Tracks.joined([known, fresh]), end_ns)
-    tracks = unseen(sensors, sectors, tracks, looks, end_ns - settings.scan_ns)
-    tracks = stitched(settings, sectors, tracks, before, end_ns)
-    return tracks.take(lasting(settings, tracks, end_ns))
+    tracks = unseen(sensors, sectors, tracks, looks, begin_ns)
+    tracks, found = stitched(settings, sectors, tracks, before, end_ns)
+    kept = tracks.take(lasting(settings, tracks, end_ns))
+    why = reasons.changed(settings, before, tracks, kept, begin_ns, end_ns)
+    return kept, Reasons.joined([seen, founded, found, why])
 
 
 def _followed(
     settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, frame: Rows
-) -> tuple[Tracks, Array]:
-    """The known tracks continued and (n,) the chance that each detection has another cause."""
+) -> tuple[Tracks, Array, Reasons]:
+    """The known tracks continued; (n,) the chance that each detection has another cause; and what counted towards which track."""
+    if not len(tracks) or not len(detections):
+        return tracks, np.ones(len(detections)), Reasons.none()
     near = at_hand(settings, sensors, tracks, int(detections.observed_ns.max(initial=0)))
     # What says who it is may be anyone seen before; what does not, only what was seen of late.
     rows = np.flatnonzero(near | _named(tracks.source, detections.source) | _named(tracks.plate, detections.plate))
-    pairs = gated(settings, sensors, sectors, tracks.take(rows), detections)
-    pairs = pairs.take(near[rows[pairs.track]] | same_identity(tracks, rows[pairs.track], detections, pairs.detection))
+    pairs = gated(settings, sensors, sectors, tracks.take(rows), detections).of(rows)
+    pairs = pairs.take(near[pairs.track] | same_identity(tracks, detections, pairs))
     chance = marginals(pairs, frame)
     unknown = np.maximum(1 - np.bincount(pairs.detection, chance, len(detections)), 0.0)
     worth = chance > WORTH
-    pairs, chance = pairs.take(worth).of(rows), chance[worth]
-    return continued(settings, sensors, sectors, tracks, detections, frame, pairs, chance), unknown
+    pairs, chance = pairs.take(worth), chance[worth]
+    later = continued(settings, sensors, sectors, tracks, detections, frame, pairs, chance)
+    return later, unknown, reasons.seen(tracks, detections, pairs, chance)
 
 
 def _founded(
     settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections, frame: Rows, unknown: Array
-) -> Tracks:
+) -> tuple[Tracks, Reasons]:
     """New tracks. Detections near each other are taken frame by frame: the later may continue what the earlier began."""
-    tracks = Tracks.none()
+    tracks, why = Tracks.none(), []
     for rows in layers_of(detections):
-        seen = detections.take(rows)
-        known, still = _followed(settings, sensors, sectors, tracks, seen, frame[rows])
+        near = detections.take(rows)
+        known, still, seen = _followed(settings, sensors, sectors, tracks, near, frame[rows])
         news = np.flatnonzero(still > UNKNOWN)
-        fresh = born(settings, sensors, sectors, seen.take(news), (unknown[rows] * still)[news])
+        fresh = born(settings, sensors, sectors, near.take(news), (unknown[rows] * still)[news])
         tracks = Tracks.joined([known, fresh])
-    return tracks
+        why += [seen, reasons.founded(fresh)]
+    return tracks, Reasons.joined(why)
 
 
 def _named(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -91,6 +98,6 @@ def canonical_order(detections: Detections) -> Rows:
     )
 
 
-def scan_of(settings: Settings, tracks: Tracks, end_ns: int, after_ns: int) -> Scan:
+def scan_of(settings: Settings, tracks: Tracks, why: Reasons, end_ns: int, after_ns: int) -> Scan:
     """All tracks that the world is told of at `end_ns`, where the scan before ended at `after_ns`."""
-    return Scan(end_ns, after_ns, tracks.take(told(settings, tracks, end_ns)))
+    return Scan(end_ns, after_ns, tracks.take(told(settings, tracks, end_ns)), why)

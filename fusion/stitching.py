@@ -10,32 +10,36 @@ from scipy.spatial import KDTree
 
 from fusion.association import Pairs, marginals
 from fusion.estimation import largest_sigma, packed
+from fusion.reasons import found_again
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector, near_each_other
 from model.classes import CLASSES
-from model.tracks import Tracks
+from model.tracks import Reasons, Tracks
 
 Array = NDArray[np.float64]
 GATE2 = 20.0  # squared Mahalanobis gate in four dimensions: 99.95 % of true pairs
 SPEED_SIGMA_MPS = 5.0  # of someone new, one axis
 UNSEEN_NS = 1_500_000_000  # what was seen more recently is not lost
 NEIGHBOURS = 16  # lost tracks looked at for each that was found, nearest first
+SURE_ENOUGH = 0.5  # it is the lost one rather than anyone else
 PLATE = 8.0  # log evidence of the same plate
 
 
-def stitched(settings: Settings, sectors: Sectors, tracks: Tracks, before: Tracks, end_ns: int) -> Tracks:
-    """The tracks, those newly confirmed joined to what they continue. `before` are those of the scan before."""
+def stitched(
+    settings: Settings, sectors: Sectors, tracks: Tracks, before: Tracks, end_ns: int
+) -> tuple[Tracks, Reasons]:
+    """The tracks, those newly confirmed joined to what they continue, and which. `before` are those of the scan before."""
     known = before.id[before.confirmed]
     found = np.flatnonzero(tracks.confirmed & ~np.isin(tracks.id, known))
     lost = np.flatnonzero(tracks.confirmed & (end_ns - tracks.seen_ns > UNSEEN_NS))
     if not len(found) or not len(lost):
-        return tracks
-    new, old = _near(sectors, tracks.take(found), tracks.take(lost))
-    a, b = tracks.take(found[new]), tracks.take(lost[old])
+        return tracks, Reasons.none()
+    row, past = _near(sectors, tracks.take(found), tracks.take(lost))
+    a, b = tracks.take(found[row]), tracks.take(lost[past])
     possible = b.seen_ns < a.born_ns
-    a, b, new, old = a.take(possible), b.take(possible), new[possible], old[possible]
-    if not len(new):
-        return tracks
+    a, b, row, past = a.take(possible), b.take(possible), row[possible], past[possible]
+    if not len(row):
+        return tracks, Reasons.none()
     b = moved_to_sector(sectors, b, a.sector)
     spread = a.covariance + b.covariance
     off = a.mean - b.mean
@@ -50,14 +54,16 @@ def stitched(settings: Settings, sectors: Sectors, tracks: Tracks, before: Track
     alike += np.where(plates, np.where(a.plate == b.plate, PLATE, -PLATE), 0.0)
     evidence = log_density + alike + np.log(np.maximum(b.existence, 1e-6)) - elsewhere
     near = d2 < GATE2
-    pairs = Pairs(old, new, evidence).take(near)
-    pairs = pairs.take(marginals(pairs, np.zeros(len(found), np.int64)) > 0.5)
+    pairs = Pairs(past, row, evidence).take(near)
+    chance = marginals(pairs, np.zeros(len(found), np.int64))
+    pairs, chance = pairs.take(chance > SURE_ENOUGH), chance[chance > SURE_ENOUGH]
     if not len(pairs.track):
-        return tracks
+        return tracks, Reasons.none()
     first, again = lost[pairs.track], found[pairs.detection]
     keep = np.ones(len(tracks), np.bool_)
     keep[first] = False
-    return tracks.put(again, joined(tracks.take(first), tracks.take(again))).take(keep)
+    old, new = tracks.take(first), tracks.take(again)
+    return tracks.put(again, joined(old, new)).take(keep), found_again(old, new, chance, end_ns)
 
 
 def _near(sectors: Sectors, found: Tracks, lost: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ from history.tables import KINDS, SCHEMAS
 
 LINES_MAX = 5_000
 ANONYMOUS = "-"
-TAGS = {"detections": ("sensor",), "tracks": (), "alerts": ("rule",)}
+TAGS = {"detections": ("sensor",), "tracks": (), "reasons": (), "alerts": ("rule",)}
 _ESCAPED = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 class Query:
     """What an analyst asks for. Times are half-open: from_ns ≤ time < to_ns."""
 
-    kind: str  # detections | tracks | alerts
+    kind: str  # detections | tracks | reasons | alerts
     from_ns: int
     to_ns: int
     box: tuple[float, float, float, float] | None = None  # south, west, north, east in degrees

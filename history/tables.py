@@ -1,4 +1,4 @@
-"""The three tables of the history, and how model columns become their rows. Units are in the names; times are ns UTC."""
+"""The tables of the history, and how model columns become their rows. Units are in the names; times are ns UTC."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.alerts import Alert
 from model.classes import CLASSES
 from model.detections import Detections
-from model.tracks import Tracks, names_of
+from model.tracks import Reasons, Tracks, What, names_of
 
 Array = NDArray[np.float64]
 INT, REAL, TEXT = pa.int64(), pa.float64(), pa.string()
@@ -43,6 +43,17 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("class_share", REAL),
             ("sensors", TEXT),
             ("plate", TEXT),
+        ]
+    ),
+    "reasons": pa.schema(
+        [
+            ("time_ns", INT),
+            ("track", TEXT),
+            ("what", TEXT),
+            ("sensor", TEXT),
+            ("observed_ns", INT),
+            ("probability", REAL),
+            ("other", TEXT),
         ]
     ),
     "alerts": pa.schema(
@@ -111,6 +122,23 @@ def track_rows(time_ns: int, tracks: Tracks, lat: Array, lon: Array, sensor_ids:
             _tokens(tracks.plate),
         ],
         schema=SCHEMAS["tracks"],
+    )
+
+
+def reason_rows(time_ns: int, reasons: Reasons, sensor_ids: Sequence[str]) -> pa.Table:
+    """Rows of what became of one scan's tracks."""
+    names = np.array([what.name.lower() for what in What], object)
+    return pa.table(
+        [
+            np.full(len(reasons), time_ns, np.int64),
+            names_of(reasons.track),
+            names[reasons.what],
+            np.array([*sensor_ids, ""], object)[reasons.sensor],
+            reasons.observed_ns,
+            reasons.probability,
+            ["" if not key else name for key, name in zip(reasons.other, names_of(reasons.other), strict=True)],
+        ],
+        schema=SCHEMAS["reasons"],
     )
 
 

@@ -1,6 +1,7 @@
 """Tracks: what moves, as fusion believes at one instant."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,30 @@ class Tracks(Columns):
     sensors_ns: NDArray[np.int64] = column(np.int64, SENSORS_KEPT)  # (n, kept) ns, when each last saw it
 
 
+class What(IntEnum):
+    """What became of a track, and why."""
+
+    FOUNDED = 0  # by a detection that no known track explained; probability: that it is there
+    SEEN = 1  # a detection counted towards it; probability: that it is the cause
+    CONFIRMED = 2  # believed enough to be told of; probability: that it is there
+    FOUND_AGAIN = 3  # `other`, newly confirmed, is this one that was lost; probability: that it is
+    UNSEEN = 4  # told of no more: no sensor has seen it for too long; probability: that it is there
+    MISSED = 5  # told of no more: sensors looked where it should be and did not see it; probability: as above
+    FORGOTTEN = 6  # dropped: too long unseen, too vague, or hardly there; probability: as above
+
+
+@dataclass(frozen=True, eq=False)
+class Reasons(Columns):
+    """n things that became of tracks in one scan."""
+
+    track: NDArray[np.uint64] = column(np.uint64)  # (n,)
+    what: NDArray[np.int8] = column(np.int8)  # (n,) What
+    sensor: NDArray[np.int32] = column(np.int32)  # (n,) row of the catalogue whose detection it was; -1 none
+    observed_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, of that detection; or the scan's
+    probability: NDArray[np.float64] = column(np.float64)  # (n,) of what What says
+    other: NDArray[np.uint64] = column(np.uint64)  # (n,) the other track; 0 none
+
+
 @dataclass(frozen=True)
 class Scan:
     """All tracks at one instant of observed time. What was told of any instant after `after_ns` before is void."""
@@ -52,6 +77,7 @@ class Scan:
     time_ns: int
     after_ns: int  # the scan before
     tracks: Tracks
+    reasons: Reasons  # of all that changed since then
 
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: none is misread for another

@@ -25,6 +25,7 @@ from alerts import audit as audit_log
 from alerts.outbox import Outbox, UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
+from history.tables import KINDS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.configuration import load
@@ -191,6 +192,7 @@ def replay(
     tracks: Annotated[Path | None, typer.Option(help="Write the tracks here")] = None,
     alerts: Annotated[Path | None, typer.Option(help="Write the alerts here")] = None,
     deliveries: Annotated[Path | None, typer.Option(help="Write the deliveries here")] = None,
+    reasons: Annotated[Path | None, typer.Option(help="Write here why each track is what it is")] = None,
     chunk: Annotated[
         int, typer.Option(help="Messages read at a time; changes nothing in what comes out", min=1)
     ] = recording.BATCH,
@@ -201,7 +203,7 @@ def replay(
     world = world_of(c, exercise_key(c))
     batches = recording.read(messages, chunk)
     with _progress(None, "replaying") as told:
-        tally = replayed(world, batches, tracks, alerts, deliveries, told)
+        tally = replayed(world, batches, tracks, alerts, deliveries, reasons, told)
     _summary(tally, as_json)
 
 
@@ -274,7 +276,7 @@ def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False
 )
 def history(
     site: Site,
-    kind: Annotated[str, typer.Argument(help="detections, tracks or alerts")] = "alerts",
+    kind: Annotated[str, typer.Argument(help="detections, tracks, reasons or alerts")] = "alerts",
     from_: Annotated[str, typer.Option("--from", help="ISO time; a day ago unless given")] = "",
     to: Annotated[str, typer.Option("--to", help="ISO time; now unless given")] = "",
     box: Annotated[str, typer.Option(help="south,west,north,east in degrees")] = "",
@@ -287,8 +289,8 @@ def history(
     by: By = "",
 ) -> None:
     """What was: a time range, an area, a sensor or a track. Goes into the audit log."""
-    if kind not in ("detections", "tracks", "alerts"):
-        raise typer.BadParameter(f"{kind!r} is none of detections, tracks, alerts.")
+    if kind not in KINDS:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}.")
     c = load(site)
     try:
         to_ns = ns_from_iso(to) if to else time.time_ns()

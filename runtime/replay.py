@@ -13,7 +13,7 @@ from model.messages import Messages
 from model.rejections import BENIGN, Rejection
 from runtime.advance import Outcome, State, World, beginning
 from runtime.steps import grid, steps
-from runtime.tracklines import SettledTracks
+from runtime.tracklines import SettledScans, reason_lines, track_lines
 
 
 @dataclass
@@ -83,6 +83,7 @@ def replay(
     tracks: Path | None,
     alerts: Path | None,
     deliveries: Path | None,
+    reasons: Path | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Write what a recording leads to."""
@@ -94,14 +95,23 @@ def replay(
             tally.messages += len(batch)
             told(tally.messages)
 
-    with _opened(tracks) as track_file, _opened(alerts) as alert_file, _opened(deliveries) as delivery_file:
-        settled = SettledTracks(world)
+    with (
+        _opened(tracks) as track_file,
+        _opened(alerts) as alert_file,
+        _opened(deliveries) as delivery_file,
+        _opened(reasons) as reason_file,
+    ):
+        settled = SettledScans(world.fusion.lateness_ns)
         for outcome in replayed(world, counted()):
             tally.count(outcome)
-            track_file.writelines(settled.lines(outcome.scans))
+            for scan in settled.after(outcome.scans):
+                track_file.writelines(track_lines(world, scan))
+                reason_file.writelines(reason_lines(world, scan))
             alert_file.writelines(alert_line(alert) for alert in outcome.alerts)
             delivery_file.writelines(delivery_line(delivery) for delivery in outcome.deliveries)
-        track_file.writelines(settled.rest())
+        for scan in settled.rest():
+            track_file.writelines(track_lines(world, scan))
+            reason_file.writelines(reason_lines(world, scan))
     return tally
 
 

@@ -28,7 +28,7 @@ from geo.frames import wgs84_from_plane
 from history.embedded import EmbeddedStore
 from history.influx import InfluxStore
 from history.store import Store
-from history.tables import alert_rows, detection_rows, track_rows
+from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning
@@ -320,6 +320,7 @@ class Pipeline:
                 tracks = scan.tracks.take(scan.tracks.confirmed)
                 lat, lon = wgs84_from_plane(sectors, tracks.sector, tracks.mean[:, :2])
                 self._history.write("tracks", track_rows(scan.time_ns, tracks, lat, lon, ids), scan.time_ns)
+                self._history.write("reasons", reason_rows(scan.time_ns, scan.reasons, ids), scan.time_ns)
             if outcome.alerts:
                 self._history.write("alerts", alert_rows(outcome.alerts), outcome.now_ns)
         if outcomes:

@@ -9,30 +9,47 @@ from numpy.typing import NDArray
 from geo.frames import convergence, wgs84_from_plane
 from model.classes import CLASSES
 from model.time import iso_from_ns
-from model.tracks import Scan, name_of
+from model.tracks import Scan, What, name_of
 from runtime.advance import World
 
 
-class SettledTracks:
+class SettledScans:
     """Holds scans back until their lateness is over; a scan that is run again replaces itself."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, lateness_ns: int) -> None:
+        self._lateness_ns = lateness_ns
         self._scans: dict[int, Scan] = {}
 
-    def lines(self, scans: Iterable[Scan]) -> Iterator[bytes]:
-        """The lines of scans that `scans` settle, in order of time."""
+    def after(self, scans: Iterable[Scan]) -> Iterator[Scan]:
+        """The scans that `scans` settle, in order of time."""
         for scan in scans:
             self._scans = {t: s for t, s in self._scans.items() if t <= scan.after_ns}
             self._scans[scan.time_ns] = scan
         newest_ns = max(self._scans, default=0)
-        for time_ns in sorted(t for t in self._scans if t < newest_ns - self._world.fusion.lateness_ns):
-            yield from track_lines(self._world, self._scans.pop(time_ns))
+        for time_ns in sorted(t for t in self._scans if t < newest_ns - self._lateness_ns):
+            yield self._scans.pop(time_ns)
 
-    def rest(self) -> Iterator[bytes]:
+    def rest(self) -> Iterator[Scan]:
         """All that is still held."""
         for time_ns in sorted(self._scans):
-            yield from track_lines(self._world, self._scans.pop(time_ns))
+            yield self._scans.pop(time_ns)
+
+
+def reason_lines(world: World, scan: Scan) -> Iterator[bytes]:
+    """What became of the scan's tracks, by track and time: which detections counted, what was confirmed, found again, lost."""
+    why, time, ids = scan.reasons, iso_from_ns(scan.time_ns), world.ground.sensor_ids
+    for i in np.lexsort((why.sensor, why.what, why.observed_ns, why.track)).tolist():
+        line: dict[str, object] = {
+            "time": time,
+            "track": name_of(why.track[i]),
+            "what": What(why.what[i]).name.lower(),
+            "probability": round(float(why.probability[i]), 4),
+        }
+        if why.sensor[i] >= 0:
+            line |= {"sensor": ids[why.sensor[i]], "observed": iso_from_ns(int(why.observed_ns[i]))}
+        if why.other[i]:
+            line["other"] = name_of(why.other[i])
+        yield msgspec.json.encode(line) + b"\n"
 
 
 def track_lines(world: World, scan: Scan) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from model.alerts import Action, Alert, EventKind, Phase
 from model.detections import Detections
 from model.health import Health
 from model.time import NS
-from model.tracks import SENSORS_KEPT, Scan, Tracks
+from model.tracks import SENSORS_KEPT, Reasons, Scan, Tracks
 from sensors.health import unheard
 from tests.builders import ONE_SECTOR, T0, detections, sensors
 
@@ -123,7 +123,7 @@ class Script:
         seen = [
             t.but(seen_ns=np.full(len(t), time_ns), sensors_ns=np.where(t.sensors >= 0, time_ns, 0)) for t in tracks
         ]
-        scan = Scan(time_ns, time_ns - NS, Tracks.joined(seen))
+        scan = Scan(time_ns, time_ns - NS, Tracks.joined(seen), Reasons.none())
         self.state, alerts, _ = judged(
             self.ground, self.state, arrived or Detections.none(), (scan,), self.health, actions, before_ns, time_ns
         )
