@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from fusion import reasons
 from fusion.association import gated, marginals, same_identity
+from fusion.doubles import one_each
 from fusion.layers import frames_of, layers_of
 from fusion.life import at_hand, born, carried, continued, lasting, told, unseen
 from fusion.settings import Settings
@@ -32,6 +33,7 @@ def scanned(
     """The tracks after all that was observed up to `end_ns`, in whatever order it is given, and why they are so."""
     begin_ns = end_ns - settings.scan_ns
     detections = detections.take(canonical_order(detections))
+    detections = one_each(sensors, detections, frames_of(detections))
     frame = frames_of(detections)
     known, unknown, seen = _followed(settings, sensors, sectors, before, detections, frame)
     news = np.flatnonzero(unknown > UNKNOWN)

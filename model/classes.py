@@ -70,3 +70,11 @@ def likelihoods(shares: dict[str, float]) -> NDArray[np.float64]:
     else:
         row += (1 - total) / len(CLASSES)
     return row
+
+
+def confused(said: NDArray[np.float64], confusion: tuple[tuple[float, ...], ...]) -> NDArray[np.float64]:
+    """(classes,) how likely each true class makes what was said, given shares (true, said), normalised; empty: as it was said."""
+    if not confusion:
+        return said
+    likely = np.array(confusion) @ said
+    return np.asarray(likely / likely.sum()) if likely.sum() > 0 else np.full_like(said, 1 / len(said))

@@ -22,6 +22,7 @@ class SensorColumns(Columns):
     half_angle_rad: NDArray[np.float64] = column(np.float64)  # (n,) of the view; pi: all round
     view_known: NDArray[np.bool_] = column(np.bool_)  # (n,) so that not seeing what is in it means something
     detection_probability: NDArray[np.float64] = column(np.float64)  # (n,) per look, of what is in reach
+    twice: NDArray[np.bool_] = column(np.bool_)  # (n,) it reports each target twice in a frame
     false_alarms_per_hour: NDArray[np.float64] = column(np.float64)  # (n,)
     looks_per_s: NDArray[np.float64] = column(np.float64)  # (n,) frames a second while it sees something
     latency_s: NDArray[np.float64] = column(np.float64)  # (n,) typical, from observed to received

@@ -200,6 +200,7 @@ class SensorEntry(Strict):
     )
     fov_deg: Annotated[float, Field(gt=0, le=360)] | None = Field(None, description="How wide it looks")
     detection_probability: Share = 0.9
+    twice: bool = Field(False, description="It reports each target twice in a frame, each time with its own error")
     false_alarms_per_hour: NotNegative = 1.0
     looks_per_s: Positive = 1.0
     latency_s: NotNegative = Field(0.5, description="Typical time from seeing to receiving")
@@ -207,7 +208,17 @@ class SensorEntry(Strict):
     owner: str = Field("", description="The agency that runs it")
     profile: str = Field("", description="For ChirpStack: which [[profile]] reads its object")
     labels: dict[str, ClassName] = {}
+    confusion: dict[ClassName, dict[ClassName, Share]] = Field(
+        {}, description="How often it calls one class another: [sensor.confusion.animal] person = 0.2"
+    )
     camera: Camera | None = None
+
+    @model_validator(mode="after")
+    def _calls_each_something(self) -> "SensorEntry":
+        for true, said in self.confusion.items():
+            if sum(share for name, share in said.items() if name != true) > 1:
+                raise ValueError(f"has shares in 'confusion.{true}' that add up to more than 1")
+        return self
 
     @model_validator(mode="after")
     def _looks_somewhere(self) -> "SensorEntry":

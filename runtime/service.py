@@ -241,8 +241,8 @@ class Pipeline:
                 if count >= ROUND_MESSAGES:
                     break
         except JournalDamaged as error:
-            self._report(f"{error} Reading goes on with the next segment.")
-            start = Position(start.segment + 1, 0)
+            self._report(f"{error} Reading goes on behind it.")
+            start = error.next
         self._next, self._rest = start, Messages.joined(parts)
         self.tallies.messages += count
         return frames, until_ns

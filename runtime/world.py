@@ -138,6 +138,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
                 profiles.get(e.profile),
                 tuple(sorted(e.labels.items())),
                 e.owner,
+                _confusion(e),
             )
             for e in entries
         ),
@@ -150,6 +151,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
             accuracy_m=_column(entries, "accuracy_m"),
             range_m=_column(entries, "range_m"),
             **_views(entries, convergence(sectors, sector, position)),
+            twice=np.array([e.twice for e in entries], np.bool_),
             detection_probability=_column(entries, "detection_probability"),
             false_alarms_per_hour=_column(entries, "false_alarms_per_hour"),
             looks_per_s=_column(entries, "looks_per_s"),
@@ -286,6 +288,18 @@ def _views(entries: list[SensorEntry], convergence_rad: NDArray[np.float64]) -> 
         "half_angle_rad": np.where(said, half, np.pi),
         "view_known": said | np.array([e.kind in ("radar", "ground") for e in entries], np.bool_),
     }
+
+
+def _confusion(entry: SensorEntry) -> tuple[tuple[float, ...], ...]:
+    """(classes, classes) what share of each true class, row by row, it calls which; empty: it says nothing of that."""
+    if not entry.confusion:
+        return ()
+    table = np.zeros((len(CLASSES), len(CLASSES)))
+    for true, said in entry.confusion.items():
+        for name, share in said.items():
+            table[CLASS_INDEX[true], CLASS_INDEX[name]] = 0.0 if name == true else share
+    table[np.diag_indices(len(CLASSES))] = 1 - table.sum(axis=1)
+    return tuple(map(tuple, table.tolist()))
 
 
 def _lines(

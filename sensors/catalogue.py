@@ -58,6 +58,7 @@ class Sensor:
     profile: Profile | None = None
     labels: tuple[tuple[str, str], ...] = ()  # its own labels → our classes, before the common table
     owner: str = ""  # the agency that runs it
+    confusion: tuple[tuple[float, ...], ...] = ()  # (true, said) shares; empty: what it says is taken as its likelihood
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,9 @@ Append-only segments of frames, one frame a batch:
     body: AES-256-GCM under the key of the segment's day, the header (without its CRC) as associated data
 
 A frame without messages is a tick: nothing arrived until its time. A position is a segment's number and an offset in it.
+
+Each writer begins a segment of its own. So what a power failure took from the end of one that a reader had already seen is
+missing there for good, and the reader, whose position lies behind it, goes on with the next.
 """
 
 import fcntl
@@ -21,6 +24,7 @@ from typing import BinaryIO, Self
 
 import msgspec
 import numpy as np
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from model.messages import Messages
@@ -35,7 +39,11 @@ OFFSET_BITS = 40
 
 
 class JournalDamaged(Exception):
-    """A frame that was whole on disk no longer is. Says where; reading can go on at the next segment."""
+    """A frame that was whole on disk no longer is. Says where, and from where reading can go on."""
+
+    def __init__(self, what: str, going_on: "Position") -> None:
+        super().__init__(what)
+        self.next = going_on
 
 
 class JournalTaken(Exception):
@@ -78,10 +86,9 @@ class Writer:
         except BlockingIOError as error:
             self._lock.close()
             raise JournalTaken(f"Another process writes the journal in {folder}.") from error
-        self._number, self._day, self._size = 0, "", 0
+        self._number, self.newest_ns = _recovered(folder)
+        self._day, self._size = "", 0
         self._file: BinaryIO | None = None
-        self.newest_ns = 0
-        self._recover()
 
     def __enter__(self) -> Self:
         return self
@@ -140,27 +147,24 @@ class Writer:
         self._file = (self._folder / _name(self._number, day)).open("ab")
         sync_folder(self._folder)
 
-    def _recover(self) -> None:
-        """Cut a torn frame off the newest segment, and go on there."""
-        segments = _segments(self._folder)
-        if not segments:
-            return
-        number, day, path = segments[-1]
-        whole, newest_ns = 0, 0
-        with path.open("rb") as file:
-            for head, size in _heads(file):
-                whole, newest_ns = size, head
-        if whole < path.stat().st_size:
-            with path.open("r+b") as file:
-                file.truncate(whole)
+
+def _recovered(folder: Path) -> tuple[int, int]:
+    """(number of the newest segment, the newest time in any), after a torn frame at the end of the newest has been cut off."""
+    segments = _segments(folder)
+    if segments:
+        path = segments[-1][2]
+        with path.open("r+b") as file:
+            end, torn = _end_of_whole(file)
+            if torn:
+                file.truncate(end)
                 os.fsync(file.fileno())
-        self._number, self._day, self._size, self.newest_ns = number, day, whole, newest_ns
-        self._file = path.open("ab")
-        for _, _, earlier in reversed(segments[:-1]):
-            if self.newest_ns:
-                break
-            with earlier.open("rb") as file:
-                self.newest_ns = max((head for head, _ in _heads(file)), default=0)
+    newest_ns = 0
+    for _, _, path in reversed(segments):
+        with path.open("rb") as file:
+            newest_ns = max((last_ns for last_ns, _ in _whole(file)), default=0)
+        if newest_ns:
+            break
+    return (segments[-1][0] if segments else 0), newest_ns
 
 
 def read(folder: Path, keys: DayKeys, start: Position) -> Iterator[Frame]:
@@ -168,36 +172,55 @@ def read(folder: Path, keys: DayKeys, start: Position) -> Iterator[Frame]:
 
     Segments whose key was destroyed are passed over: they are forgotten.
     """
-    for number, day, path in _segments(folder):
+    segments = _segments(folder)
+    for number, day, path in segments:
         if number < start.segment:
             continue
         key = keys.known(day)
         if key is None:
             continue
-        newest = not any(n > number for n, _, _ in _segments(folder))
         with path.open("rb") as file:
             file.seek(start.offset if number == start.segment else 0)
             while True:
                 at = file.tell()
                 head = file.read(HEAD_BYTES)
-                if len(head) < HEAD_BYTES:
-                    if head and not newest:
-                        raise JournalDamaged(f"{path.name} ends within a frame at {at}.")
+                if not head:
                     break
+                newest = not any(n > number for n, _, _ in _segments(folder))
+                if len(head) < HEAD_BYTES:
+                    if newest:
+                        break  # still being written
+                    raise JournalDamaged(f"{path.name} ends within a frame at {at}.", Position(number + 1, 0))
                 magic, length, count, _, last_ns, nonce = HEADER.unpack_from(head)
                 body = file.read(length) if magic == MAGIC else b""
                 if magic == MAGIC and len(body) < length and newest:
                     break  # still being written
-                if magic != MAGIC or len(body) < length or CRC.unpack_from(head, HEADER.size)[0] != _crc(head, body):
-                    raise JournalDamaged(f"{path.name} is damaged at {at}: the checksum does not fit.")
-                messages = _opened(key, nonce, head[: HEADER.size], body) if count else Messages.none()
-                yield Frame(messages, last_ns, Position(number, file.tell()))
+                if not _fits(magic, head, body, length):
+                    going_on = _next_whole(file, at + 1)
+                    if going_on is None and newest:
+                        going_on = file.seek(0, os.SEEK_END)
+                    raise JournalDamaged(
+                        f"{path.name} is damaged at {at}: the checksum does not fit.",
+                        Position(number + 1, 0) if going_on is None else Position(number, going_on),
+                    )
+                after = Position(number, file.tell())
+                try:
+                    messages = _opened(key, nonce, head[: HEADER.size], body) if count else Messages.none()
+                except InvalidTag as error:
+                    raise JournalDamaged(
+                        f"{path.name} at {at} does not open with the key of {day}: it is another key, or was changed.",
+                        after,
+                    ) from error
+                yield Frame(messages, last_ns, after)
 
 
 def forget_before(folder: Path, keys: DayKeys, time_ns: int) -> list[str]:
-    """Destroy the keys of days that ended before, and remove their segments; the days."""
+    """Destroy the keys of days that ended before, and remove their segments; the days.
+
+    The newest segment stays, unreadable, so that the numbering goes on from it.
+    """
     days = keys.forget_before(time_ns)
-    for _, day, path in _segments(folder):
+    for _, day, path in _segments(folder)[:-1]:
         if end_of_day_ns(day) <= time_ns:
             path.unlink()
     return days
@@ -239,17 +262,51 @@ def _crc(head: bytes, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(head[: HEADER.size]))
 
 
-def _heads(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """(last received_ns, end) of each whole frame."""
-    while True:
+def _fits(magic: bytes, head: bytes, body: bytes, length: int) -> bool:
+    return magic == MAGIC and len(body) == length and CRC.unpack_from(head, HEADER.size)[0] == _crc(head, body)
+
+
+def _whole(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """(last received_ns, end) of each whole frame; what is damaged is passed over."""
+    at: int | None = 0
+    while at is not None:
+        file.seek(at)
         head = file.read(HEAD_BYTES)
-        if len(head) < HEAD_BYTES:
-            return
-        magic, length, _, _, last_ns, _ = HEADER.unpack_from(head)
-        body = file.read(length) if magic == MAGIC else b""
-        if magic != MAGIC or len(body) < length or CRC.unpack_from(head, HEADER.size)[0] != _crc(head, body):
-            return
-        yield last_ns, file.tell()
+        if len(head) == HEAD_BYTES:
+            magic, length, _, _, last_ns, _ = HEADER.unpack_from(head)
+            body = file.read(length) if magic == MAGIC else b""
+            if _fits(magic, head, body, length):
+                at = file.tell()
+                yield last_ns, at
+                continue
+        at = _next_whole(file, at + 1)
+
+
+def _next_whole(file: BinaryIO, start: int) -> int | None:
+    """Where the next whole frame at or after `start` begins."""
+    file.seek(start)
+    rest = file.read()
+    at = rest.find(MAGIC)
+    while at >= 0:
+        head = rest[at : at + HEAD_BYTES]
+        if len(head) == HEAD_BYTES:
+            length = HEADER.unpack_from(head)[1]
+            if _fits(MAGIC, head, rest[at + HEAD_BYTES : at + HEAD_BYTES + length], length):
+                return start + at
+        at = rest.find(MAGIC, at + 1)
+    return None
+
+
+def _end_of_whole(file: BinaryIO) -> tuple[int, bool]:
+    """Where the last whole frame ends, and whether what follows is a frame torn off by a crash, and not damage."""
+    end = max((end for _, end in _whole(file)), default=0)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(end)
+    head = file.read(HEAD_BYTES)
+    if len(head) < HEAD_BYTES:
+        return end, size > end
+    magic, length, *_ = HEADER.unpack_from(head)
+    return end, magic == MAGIC and size - end - HEAD_BYTES < length
 
 
 def _name(number: int, day: str) -> str:

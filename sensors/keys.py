@@ -25,9 +25,16 @@ def end_of_day_ns(day: str) -> int:
 
 
 def lasting_key(path: Path) -> bytes:
-    """The key in a file, made when there is none."""
+    """The key in a file, made when there is none: the same for all who ask for it at once."""
     if not path.exists():
-        write_durably(path, secrets.token_bytes(KEY_BYTES))
+        temporary = _written_aside(path, secrets.token_bytes(KEY_BYTES))
+        try:
+            path.hardlink_to(temporary)  # whole and in one step, and only where there is none yet
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+        sync_folder(path.parent)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise ValueError(f"{path} holds {len(key)} bytes; a key has {KEY_BYTES}.")
@@ -77,14 +84,19 @@ def destroy(path: Path) -> None:
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     """A whole file or none, on disk when this returns."""
+    _written_aside(path, data, mode).replace(path)
+    sync_folder(path.parent)
+
+
+def _written_aside(path: Path, data: bytes, mode: int = 0o600) -> Path:
+    """A file of nobody else's beside `path` that holds the data, on disk."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    return temporary
 
 
 def sync_folder(folder: Path) -> None:

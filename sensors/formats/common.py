@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import CLASSES, likelihoods
+from model.classes import CLASSES, confused, likelihoods
 from model.detections import Looks
 from model.health import Sign, Signs
 from model.rejections import Reason, Rejection
@@ -85,8 +85,8 @@ class Rows:
 
     def classes(self, sensor: int, shares: dict[str, float]) -> int:
         """A number for class shares under the sensor's own labels, to hand to `detection`."""
-        own = self.catalogue.sensors[sensor].labels
-        key = (own, *shares.items())
+        own, confusion = self.catalogue.sensors[sensor].labels, self.catalogue.sensors[sensor].confusion
+        key = (own, confusion, *shares.items())
         number = self._classes.get(key)
         if number is None:
             number = self._classes[key] = len(self._vectors)
@@ -94,12 +94,13 @@ class Rows:
             for label, share in shares.items():
                 name = dict(own).get(label, label)
                 named[name] = named.get(name, 0.0) + share
-            self._vectors.append(likelihoods(named))
+            self._vectors.append(confused(likelihoods(named), confusion))
         return number
 
     def label(self, sensor: int, name: str, confidence: float) -> int:
         """The same for one label of a given confidence."""
-        number = self._classes.get((self.catalogue.sensors[sensor].labels, (name, confidence)))
+        entry = self.catalogue.sensors[sensor]
+        number = self._classes.get((entry.labels, entry.confusion, (name, confidence)))
         return self.classes(sensor, {name: confidence}) if number is None else number
 
     def plate(self, text: str, observed_ns: int, sensor: int) -> int:

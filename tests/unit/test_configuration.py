@@ -101,6 +101,24 @@ def test_the_shipped_site_has_no_mistake_and_says_where_areas_overlap() -> None:
         ("site.toml", 'topic = "openalpr"', 'topic = "frigate/plates"', ["lies under feed 'frigate'"]),
         ("site.toml", 'values = ["trigger", 1] ', "", ["needs 'values' or 'above'"]),
         (
+            "sensors/native.toml",
+            'kind = "radar"',
+            'kind = "radar"\nfov_deg = 90',
+            ["needs both 'azimuth_deg' and 'fov_deg'"],
+        ),
+        (
+            "sensors/native.toml",
+            'kind = "radar"',
+            'kind = "radar"\nto_lat = 31.3',
+            ["needs both 'to_lat' and 'to_lon'"],
+        ),
+        (
+            "sensors/native.toml",
+            'kind = "radar"',
+            'kind = "radar"\nconfusion.animal = {person = 0.8, other = 0.4}',
+            ["confusion.animal", "add up to more than 1"],
+        ),
+        (
             "jurisdictions.geojson",
             '"agency": "sheriff-cochise"',
             '"agency": "sherif-cochise"',

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.classes import CLASS_INDEX
+from model.classes import CLASS_INDEX, CLASSES
+from model.detections import Kind
 from model.health import Sign
 from model.messages import TOO_LARGE_MARK, Messages
 from model.rejections import BENIGN, Reason
 from model.time import NS, iso_from_ns, ns_from_iso
 from sensors.decode import decode
+from sensors.placing import place
 from sensors.plates import token
 from sensors.readings import Decoded, Place
 from sensors.repeats import Seen
@@ -62,6 +64,51 @@ def test_a_native_detection_is_read_field_by_field() -> None:
     assert readings.spread[0].tolist() == [4, 1, 9]
     assert readings.class_likelihood[0, CLASS_INDEX["person"]] == pytest.approx(0.8 + 0.1 / 6)
     assert readings.source[0] != 0
+
+
+@pytest.mark.parametrize(
+    ("said", "velocity", "sigma"),
+    [
+        ({}, [0.0, 0.0], 0.0),
+        ({"course_deg": 90}, [1.0, 0.0], np.inf),
+        ({"course_deg": 0, "speed_mps": 4}, [0.0, 4.0], 0.9),
+        ({"course_deg": 180, "speed_mps": -1}, [0.0, -1.0], np.inf),
+        ({"speed_mps": 4}, [0.0, 0.0], 0.0),
+    ],
+)
+def test_a_course_and_a_speed_become_a_velocity(said: dict[str, Any], velocity: list[float], sigma: float) -> None:
+    world = shipped_world()
+    decoded = read((NATIVE + "radar-west", {"time": iso_from_ns(T0), "lat": 31.34, "lon": -110.6} | said))
+    placed, _ = place(world.catalogue, world.sectors, world.zones, decoded.readings)
+    assert placed.velocity[0] == pytest.approx(velocity, abs=0.01)  # the plane's north is off by a thousandth here
+    assert placed.velocity_sigma_mps[0] == pytest.approx(sigma)
+
+
+def test_what_a_sensor_often_confuses_is_believed_less() -> None:
+    """Of animals it calls a fifth persons, so that a person it speaks of may be an animal."""
+    row = ROW["radar-west"]
+    shares = np.eye(len(CLASSES))
+    shares[CLASS_INDEX["animal"], [CLASS_INDEX["animal"], CLASS_INDEX["person"]]] = [0.8, 0.2]
+    sensor = replace(CATALOGUE.sensors[row], confusion=tuple(map(tuple, shares.tolist())))
+    confused = replace(CATALOGUE, sensors=(*CATALOGUE.sensors[:row], sensor, *CATALOGUE.sensors[row + 1 :]))
+    batch = messages((1.0, NATIVE + "radar-west", b'{"class": {"person": 1.0}}'))
+    likelihood = decode(confused, Seen.none(), batch)[1].readings.class_likelihood[0]
+    assert likelihood[CLASS_INDEX["animal"]] / likelihood[CLASS_INDEX["person"]] == pytest.approx(0.2)
+    assert likelihood.sum() == pytest.approx(1.0)
+
+
+def test_a_fence_between_two_posts_says_where_along_it_something_crossed() -> None:
+    world, row = shipped_world(), ROW["radar-west"]
+    line = np.zeros((len(CATALOGUE), 2))
+    line[row] = [120.0, 0.0]
+    catalogue = replace(world.catalogue, columns=world.catalogue.columns.but(line_m=line))
+    decoded = read((NATIVE + "radar-west", {"time": iso_from_ns(T0), "course_deg": 0}))
+    placed, _ = place(catalogue, world.sectors, world.zones, decoded.readings)
+    assert placed.kind[0] == Kind.CROSSING
+    assert placed.position[0] == pytest.approx(catalogue.columns.position[row] + [60.0, 0.0])
+    accuracy = catalogue.columns.accuracy_m[row]
+    assert np.sqrt(placed.covariance[0, 0, 0]) == pytest.approx(np.hypot(120 / np.sqrt(12), accuracy))
+    assert np.sqrt(placed.covariance[0, 1, 1]) == pytest.approx(accuracy)
 
 
 def test_members_of_a_frame_inherit_its_time_and_an_empty_frame_is_a_look() -> None:

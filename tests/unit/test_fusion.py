@@ -28,7 +28,7 @@ from geo.frames import Sectors, plane_from_wgs84, sector_of, wgs84_from_plane
 from model.classes import CLASSES
 from model.detections import Detections, Kind, Looks
 from model.time import NS
-from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW, Scan
+from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW, Reasons, Scan, What
 from tests.builders import ONE_SECTOR, T0, detections, sensors
 
 SETTINGS = Settings()
@@ -439,6 +439,47 @@ def test_a_ship_that_reports_every_three_minutes_by_name_stays_itself() -> None:
     assert len(state.tracks) == 1
     assert state.tracks.hits[0] == len(at)
     assert len({int(i) for scan in scans for i in scan.tracks.id[scan.tracks.confirmed]}) == 1
+
+
+@pytest.mark.parametrize(("own_error", "twice"), [(0.0, False), (3.0, True)])
+def test_a_sensor_that_reports_each_target_twice_makes_one_track(own_error: float, twice: bool) -> None:
+    random = np.random.default_rng(9)
+    once = walk(range(30))
+    again = once.but(position=once.position + random.normal(0, 1, once.position.shape) * (own_error or 0.01))
+    rows = Detections.joined([once, again])
+    rows = rows.take(np.argsort(rows.received_ns, kind="stable"))
+    few = sensors(1, twice=np.array([twice]))
+    state, _ = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), rows, Looks.none(), int(rows.received_ns[-1]) + 3 * NS)
+    assert state.tracks.confirmed.sum() == 1
+    assert state.tracks.hits[state.tracks.confirmed][0] == 30
+
+
+def test_two_who_walk_together_are_not_taken_for_one_reported_twice() -> None:
+    both = Detections.joined([walk(range(30)), walk(range(30), start=(0.0, 12.0), seed=2)])
+    _, scans = run(both.take(np.argsort(both.received_ns, kind="stable")))
+    assert scans[-1].tracks.confirmed.sum() == 2
+
+
+# ── reasons ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_track_tells_its_whole_story() -> None:
+    seen = Detections.joined([walk(range(20)), walk(range(80, 100), seed=2)])
+    _, scans = run(seen, detections(500.0, [[9000.0, 9000.0]]))
+    why = Reasons.joined([scan.reasons for scan in scans])
+    first = why.track[0]
+    told = [(What(w).name, int(o)) for t, w, o in zip(why.track, why.what, why.other, strict=True) if t == first]
+    names = [name for name, _ in told]
+    again = next(other for name, other in told if name == "FOUND_AGAIN")
+    assert names[:2] == ["FOUNDED", "SEEN"]
+    assert names.index("CONFIRMED") < names.index("UNSEEN") < names.index("FOUND_AGAIN")
+    assert names[-1] == "FORGOTTEN"
+    others = [What(w).name for t, w in zip(why.track, why.what, strict=True) if t == again]
+    assert others[0] == "FOUNDED"
+    assert names.count("SEEN") + others.count("SEEN") == 38
+    counted = why.take(why.what == What.SEEN)
+    assert (counted.sensor == 0).all()
+    assert (counted.probability > 0.9).mean() > 0.9
 
 
 # ── event time ───────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """The journal, its keys, and the vault of sealed plates."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,16 +68,16 @@ def test_nothing_of_a_message_can_be_read_without_the_key(tmp_path: Path) -> Non
 
 def test_a_torn_frame_at_any_byte_costs_that_frame_only_and_writing_goes_on(tmp_path: Path) -> None:
     first, second = messages((0, "a", b"one"), (1, "b", b"two")), messages((2, "c", b"three"))
-    journal = written(tmp_path, first)
+    journal = written(tmp_path, first, second)
     segment = next(journal.glob("*.journal"))
-    whole = segment.stat().st_size
-    written(tmp_path, second)
+    whole = next(read(journal, keys(tmp_path), START)).next.offset
     full = segment.read_bytes()
     for cut in range(whole, len(full)):
         segment.write_bytes(full[:cut])
         assert contents(tmp_path) == rows(first)
     written(tmp_path, second)
     assert contents(tmp_path) == rows(first) + rows(second)
+    assert segment.stat().st_size == whole
 
 
 def test_a_changed_byte_is_found(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_changed_byte_is_found(tmp_path: Path) -> None:
         with pytest.raises(JournalDamaged):
             # A changed length may look like a frame that is still being written; then nothing of it is given out.
             if contents(tmp_path) != rows(messages((0, "a", b"one"), (1, "b", b"two"))):
-                raise JournalDamaged
+                raise JournalDamaged("Nothing of it was given out.", START)
 
 
 def test_reading_goes_on_from_a_position(tmp_path: Path) -> None:
@@ -144,3 +145,54 @@ def test_a_sealed_plate_can_be_revealed_until_its_day_is_forgotten(tmp_path: Pat
     vault.forget_before(T0 + 2 * DAY_NS)
     assert vault.reveal(token) == []
     vault.close()
+
+
+def test_numbering_goes_on_when_all_that_was_written_has_been_forgotten(tmp_path: Path) -> None:
+    written(tmp_path, messages((0, "old", b"")))
+    after = list(read(tmp_path / "journal", keys(tmp_path), START))[-1].next
+    forget_before(tmp_path / "journal", keys(tmp_path), T0 + 3 * DAY_NS)
+    assert contents(tmp_path) == []
+    written(tmp_path, messages((86_400.0 * 4, "new", b"")))
+    assert [topic for _, topic, _, _ in contents(tmp_path, after)] == ["new"]
+
+
+def test_a_reader_ahead_of_what_a_power_failure_left_misses_nothing_that_is_written_after(tmp_path: Path) -> None:
+    journal = written(tmp_path, messages((0, "a", b"one")), messages((1, "b", b"lost with the power")))
+    frames = list(read(journal, keys(tmp_path), START))
+    segment = next(journal.glob("*.journal"))
+    segment.write_bytes(segment.read_bytes()[: frames[0].next.offset])
+    later = [messages((2 + n, f"t{n}", b"x" * 200)) for n in range(3)]
+    written(tmp_path, *later)
+    assert contents(tmp_path, frames[1].next) == [row for batch in later for row in rows(batch)]
+
+
+def test_opening_a_journal_with_a_damaged_frame_cuts_nothing_off_behind_it(tmp_path: Path) -> None:
+    batches = [messages((n, "t", b"x" * 100)) for n in range(3)]
+    journal = written(tmp_path, *batches)
+    segment = next(journal.glob("*.journal"))
+    frames = list(read(journal, keys(tmp_path), START))
+    data = bytearray(segment.read_bytes())
+    data[frames[0].next.offset + 60] ^= 1  # in the body of the second
+    segment.write_bytes(bytes(data))
+    written(tmp_path, messages((9, "after", b"")))
+    assert segment.stat().st_size == len(data)
+    with pytest.raises(JournalDamaged) as told:
+        contents(tmp_path)
+    assert contents(tmp_path, told.value.next) == rows(batches[2]) + rows(messages((9, "after", b"")))
+
+
+def test_a_wrong_key_is_said_with_its_place(tmp_path: Path) -> None:
+    written(tmp_path, messages((0, "a", b"one")))
+    key = next((tmp_path / "keys").glob("*.key"))
+    key.write_bytes(bytes(32))
+    with pytest.raises(JournalDamaged, match=r"00000001-.*\.journal .*key"):
+        contents(tmp_path)
+
+
+def test_a_key_that_many_make_at_once_is_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        for n in range(20):
+            path = tmp_path / f"k{n}" / "plates.key"
+            found = set(pool.map(lambda _, path=path: lasting_key(path), range(16)))
+            assert len(found) == 1
+            assert [p.name for p in path.parent.iterdir()] == ["plates.key"]

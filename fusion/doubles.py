@@ -1,0 +1,49 @@
+"""Sensors that report a target twice in one frame: both reports are one detection."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from fusion.estimation import distance2, inverse, packed
+from model.detections import Detections, Kind
+from model.world import SensorColumns
+
+SAME2 = 0.02  # squared Mahalanobis distance: of two targets, one pair in a hundred lies so near by chance
+TWICE2 = 13.8  # … and of one target reported twice, each time with its own error, one pair in a thousand farther
+APART_M = 1e7  # frames are laid out this far from each other
+
+
+def one_each(sensors: SensorColumns, detections: Detections, frame: NDArray[np.int64]) -> Detections:
+    """The detections, where two of one frame that are each other's nearest and one target's are put together.
+
+    Any sensor's are, when they are all but identical; those of a sensor that is registered to report twice, when they lie
+    within its error of each other. `frame` (n,) numbers the frame of each, and rises.
+    """
+    alone = np.r_[True, np.diff(frame) != 0] & np.r_[np.diff(frame) != 0, True]
+    rows = np.flatnonzero(~alone & (detections.kind == Kind.POSITION))
+    if len(rows) < 2:
+        return detections
+    place = np.column_stack([detections.position[rows], APART_M * frame[rows]])
+    nearest = np.asarray(KDTree(place).query(place, k=2)[1], np.int64)[:, 1]
+    one = np.flatnonzero((nearest[nearest] == np.arange(len(rows))) & (np.arange(len(rows)) < nearest))
+    a, b = detections.take(rows[one]), detections.take(rows[nearest[one]])
+    inverted, _ = inverse(packed(a.covariance + b.covariance))
+    far = np.where(sensors.twice[a.sensor], TWICE2, SAME2)
+    same = (frame[rows[one]] == frame[rows[nearest[one]]]) & (distance2((a.position - b.position).T, inverted) < far)
+    if not same.any():
+        return detections
+    kept, dropped = rows[one[same]], rows[nearest[one[same]]]
+    a, b = a.take(same), b.take(same)
+    likelihood = a.class_likelihood + b.class_likelihood
+    # Two reports with errors of their own know the place better than one; the same report twice does not.
+    better = np.where(sensors.twice[a.sensor], 0.5, 1.0)[:, None, None]
+    merged = a.but(
+        position=(a.position + b.position) / 2,
+        covariance=better * (a.covariance + b.covariance) / 2,
+        class_likelihood=likelihood / likelihood.sum(axis=1, keepdims=True),
+        source=np.where(a.source != 0, a.source, b.source),
+        plate=np.where(a.plate != 0, a.plate, b.plate),
+    )
+    left = np.ones(len(detections), np.bool_)
+    left[dropped] = False
+    return detections.put(kept, merged).take(left)
