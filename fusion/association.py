@@ -34,7 +34,7 @@ OTHER_SOURCE = -4.0  # … that the same sensor calls this by another id
 SOURCE_NS = 10 * NS  # for how long a sensor that still sees an object is believed to keep its id
 SAME_PLATE = 6.0
 ROUNDS = 50  # of belief propagation, at most
-MOST = 50.0  # log evidence beyond which nothing becomes surer
+MOST = 25.0  # log evidence beyond which nothing becomes surer, and sums of odds stay exact
 OTHER_PLATE = -6.0  # a misread is possible
 
 
@@ -164,9 +164,9 @@ def _propagated(odds: Array, side: Rows, detection: Rows) -> Array:
     to_side = np.ones(len(odds))
     for _ in range(ROUNDS):
         told = odds * to_side
-        to_detection = odds / (1 + np.bincount(side, told)[side] - told)
+        to_detection = odds / np.maximum(1 + np.bincount(side, told)[side] - told, 1.0)  # but for rounding, it is
         before = to_side
-        to_side = 1 / (1 + np.bincount(detection, to_detection)[detection] - to_detection)
+        to_side = 1 / np.maximum(1 + np.bincount(detection, to_detection)[detection] - to_detection, 1.0)
         if np.abs(to_side - before).max() < 1e-3:
             break
     told = odds * to_side

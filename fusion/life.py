@@ -11,7 +11,7 @@ from fusion.motion import advanced, as_matrices, begun, collapsed, habit_of, sec
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
 from model.classes import CLASSES
-from model.detections import Detections, Looks
+from model.detections import Detections, Kind, Looks
 from model.time import NS
 from model.tracks import SENSORS_KEPT, Tracks
 from model.world import SensorColumns
@@ -19,6 +19,7 @@ from model.world import SensorColumns
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 EXPECTED = np.array([0.40, 0.25, 0.25, 0.04, 0.02, 0.04])  # classes, before anything is known of a track
+ON_LAND = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 1.0])  # of those, who sets off a ground sensor or a fence
 CLASS_FLOOR = 0.01  # no sensor's word makes a class impossible
 EXISTENCE_MAX = 0.999  # nor anything certain
 LOST_SIGMA_M = 2_000.0  # a track spread wider than this says nothing
@@ -33,7 +34,9 @@ def born(
 ) -> Tracks:
     """A tentative track for each detection, each of which no known track explains with probability `unknown` (n,)."""
     n = len(detections)
-    class_probability = _normalised((detections.class_likelihood + CLASS_FLOOR) * EXPECTED)
+    passing = (detections.kind == Kind.PRESENCE) | (detections.kind == Kind.CROSSING)
+    expected = np.where(passing[:, None], EXPECTED * ON_LAND, EXPECTED)
+    class_probability = _normalised((detections.class_likelihood + CLASS_FLOOR) * expected)
     bank, weight = begun(detections.position, detections.covariance), habit_of(class_probability)
     bank, weight = heading(bank, weight, detections)
     mean, covariance = as_matrices(collapsed(bank, weight))

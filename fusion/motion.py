@@ -7,7 +7,8 @@ as a walk's does and not with the cube of time, so that a track unseen for long 
 
 Models change into each other as in the interacting multiple models of Blom & Bar-Shalom (1988), with one simplification: a
 target that changes its mind takes up a model by the habits of its class, whatever it did before. Then each model mixes with
-only one other estimate, that of the whole track, and the cost is linear in the number of models.
+only one other estimate, that of the whole track, and the cost is linear in the number of models. What it takes up is slowed
+to the model's own pace: who may have driven and now walks does not walk at 10 m/s.
 
 A bank holds the estimates of n tracks under all models: an array (14, MODELS, n), components first so that every operation runs
 over contiguous rows. Components as in `model.tracks`: position, velocity, then the covariance's upper triangle.
@@ -36,6 +37,7 @@ HABITS = np.array(  # (classes, models) how much of its time each spends standin
 )
 VARIANCE = SPEED_SIGMA_MPS[:, None] ** 2
 MEMORY = MEMORY_S[:, None]
+LIVELY = 4.0  # a model is taken up at no more than twice its own pace: this much of its variance
 TINY = 1e-30
 
 
@@ -64,10 +66,22 @@ def advanced(bank: Array, weight: Array, habit: Array, dt_s: Array) -> tuple[Arr
     stayed, came = (1 - change) * weight, change * habit
     later = stayed + came
     share = came / np.maximum(later, TINY)
-    mixed = bank + share * (collapsed(bank, weight)[:, None] - bank)
-    off = bank[:4] - (weight * bank[:4]).sum(axis=1)[:, None]
+    fresh = _slowed(collapsed(bank, weight))
+    mixed = bank + share * (fresh - bank)
+    off = bank[:4] - fresh[:4]
     mixed[4:] += share * (1 - share) * off[ROW] * off[COLUMN]
     return moved(mixed, dt_s), later
+
+
+def _slowed(whole: Array) -> Array:
+    """(14, MODELS, n) the whole estimate as each model takes it up: no faster than it ever is."""
+    energy = (whole[11] + whole[13] + whole[2] ** 2 + whole[3] ** 2) / 2
+    slower = np.minimum(np.sqrt(LIVELY * VARIANCE / np.maximum(energy, TINY)), 1.0)
+    fresh = np.repeat(whole[:, None], MODELS, axis=1)
+    fresh[2:4] *= slower
+    fresh[7:11] *= slower
+    fresh[11:] *= slower**2
+    return fresh
 
 
 def collapsed(bank: Array, weight: Array) -> Array:

@@ -243,6 +243,17 @@ def test_marginals_of_what_forms_no_loop_are_exact() -> None:
     assert found == pytest.approx(exact_marginals(odds)[[0, 0, 1], [0, 1, 1]], abs=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_marginals_stay_probabilities_whatever_the_evidence(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    track, detection = (a.ravel() for a in np.indices((6, 7)))
+    evidence = random.choice([-700.0, -20.0, 0.0, 30.0, 60.0, 700.0], 42)
+    chance = marginals(Pairs(track, detection, evidence), np.zeros(7, np.int64))
+    assert np.isfinite(chance).all()
+    assert (np.bincount(track, chance) <= 1 + 1e-9).all()
+    assert (np.bincount(detection, chance) <= 1.1).all()  # belief propagation's own error where all is a loop
+
+
 def test_a_track_may_be_seen_once_in_each_of_two_frames() -> None:
     evidence = np.array([8.0, 8.0])
     both = Pairs(np.array([0, 0]), np.array([0, 1]), evidence)
