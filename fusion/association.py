@@ -54,6 +54,9 @@ class Pairs:
         return Pairs(tracks[self.track], self.detection, self.evidence)
 
 
+NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
 def gated(
     settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections
 ) -> Pairs:

@@ -22,7 +22,7 @@ from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW
 
 Array = NDArray[np.float64]
 
-CHANGE_S = 60.0  # mean time between changes of mind
+CHANGE_S = 100.0  # mean time between changes of mind
 SPEED_SIGMA_MPS = np.array([0.2, 1.2, 10.0, 100.0])  # standing, walking, driving, flying: stationary, one axis
 MEMORY_S = np.array([3.0, 60.0, 120.0, 300.0])  # of the velocity
 HABITS = np.array(  # (classes, models) how much of its time each spends standing, walking, driving, flying

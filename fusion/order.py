@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.bias import Biases, doubted, unlearned
 from fusion.scan import scan_of, scanned
 from fusion.settings import Settings
 from geo.frames import Sectors
@@ -28,10 +29,11 @@ NEVER_NS = 1 << 62
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tracks, each at its own last update, when the scan that ends at `time_ns` was closed."""
+    """The tracks, and what sensors are off by, when the scan that ends at `time_ns` was closed."""
 
     time_ns: int
     tracks: Tracks
+    biases: Biases
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,12 @@ def _closed(
 ) -> tuple[FusionState, list[Scan], Detections]:
     """All ripe scans closed, from before the earliest late row on; the new scans; and rows too late for any."""
     end_ns = _ripe(settings, clock_ns)
-    checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none()),)
+    checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none(), unlearned(sensors)),)
     fresh = Chunk.joined(state.chunks[state.seen :])
     too_late = fresh.rows.take(fresh.rows.observed_ns <= checkpoints[0].time_ns)
     earliest_ns = min(fresh.between(checkpoints[0].time_ns, end_ns).first_ns, end_ns)
     kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
-    tracks, time_ns, scans = kept[-1].tracks, kept[-1].time_ns, []
+    tracks, biases, time_ns, scans = kept[-1].tracks, doubted(sensors, kept[-1].biases), kept[-1].time_ns, []
     seen = Chunk.joined(
         [c.between(time_ns, end_ns) for c in state.chunks if time_ns < c.last_ns and c.first_ns <= end_ns]
     )
@@ -179,8 +181,8 @@ def _closed(
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
         scan = time_ns // settings.scan_ns
         rows, looks = seen.rows.take(number == scan), seen.looks.take(look_number == scan)
-        tracks, why = scanned(settings, sensors, sectors, tracks, rows, looks, time_ns)
-        kept.append(Checkpoint(time_ns, tracks))
+        tracks, biases, why = scanned(settings, sensors, sectors, tracks, biases, rows, looks, time_ns)
+        kept.append(Checkpoint(time_ns, tracks, biases))
         scans.append(scan_of(settings, tracks, why, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion import reasons
-from fusion.association import gated, marginals, same_identity
+from fusion.association import NO_PAIRS, Pairs, gated, marginals, same_identity
+from fusion.bias import Biases, corrected, learned
 from fusion.doubles import one_each
 from fusion.layers import frames_of, layers_of
 from fusion.life import at_hand, born, carried, continued, lasting, told, unseen
@@ -26,16 +27,17 @@ def scanned(
     sensors: SensorColumns,
     sectors: Sectors,
     before: Tracks,
+    biases: Biases,
     detections: Detections,
     looks: Looks,
     end_ns: int,
-) -> tuple[Tracks, Reasons]:
+) -> tuple[Tracks, Biases, Reasons]:
     """The tracks after all that was observed up to `end_ns`, in whatever order it is given, and why they are so."""
     begin_ns = end_ns - settings.scan_ns
     detections = detections.take(canonical_order(detections))
-    detections = one_each(sensors, detections, frames_of(detections))
+    detections = corrected(biases, one_each(sensors, detections, frames_of(detections)))
     frame = frames_of(detections)
-    known, unknown, seen = _followed(settings, sensors, sectors, before, detections, frame)
+    known, unknown, pairs, chance = _followed(settings, sensors, sectors, before, detections, frame)
     news = np.flatnonzero(unknown > UNKNOWN)
     fresh, founded = _founded(settings, sensors, sectors, detections.take(news), frame[news], unknown[news])
     tracks = carried(Tracks.joined([known, fresh]), end_ns)
@@ -43,15 +45,20 @@ def scanned(
     tracks, found = stitched(settings, sectors, tracks, before, end_ns)
     kept = tracks.take(lasting(settings, tracks, end_ns))
     why = reasons.changed(settings, before, tracks, kept, begin_ns, end_ns)
-    return kept, Reasons.joined([seen, founded, found, why])
+    seen = reasons.seen(before, detections, pairs, chance)
+    return (
+        kept,
+        learned(sensors, biases, before, detections, pairs, chance),
+        Reasons.joined([seen, founded, found, why]),
+    )
 
 
 def _followed(
     settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, frame: Rows
-) -> tuple[Tracks, Array, Reasons]:
-    """The known tracks continued; (n,) the chance that each detection has another cause; and what counted towards which track."""
+) -> tuple[Tracks, Array, Pairs, Array]:
+    """The known tracks continued; (n,) the chance that each detection has another cause; what counted, and by what chance."""
     if not len(tracks) or not len(detections):
-        return tracks, np.ones(len(detections)), Reasons.none()
+        return tracks, np.ones(len(detections)), NO_PAIRS, np.zeros(0)
     near = at_hand(settings, sensors, tracks, int(detections.observed_ns.max(initial=0)))
     # What says who it is may be anyone seen before; what does not, only what was seen of late.
     rows = np.flatnonzero(near | _named(tracks.source, detections.source) | _named(tracks.plate, detections.plate))
@@ -62,7 +69,7 @@ def _followed(
     worth = chance > WORTH
     pairs, chance = pairs.take(worth), chance[worth]
     later = continued(settings, sensors, sectors, tracks, detections, frame, pairs, chance)
-    return later, unknown, reasons.seen(tracks, detections, pairs, chance)
+    return later, unknown, pairs, chance
 
 
 def _founded(
@@ -72,11 +79,12 @@ def _founded(
     tracks, why = Tracks.none(), []
     for rows in layers_of(detections):
         near = detections.take(rows)
-        known, still, seen = _followed(settings, sensors, sectors, tracks, near, frame[rows])
+        known, still, pairs, chance = _followed(settings, sensors, sectors, tracks, near, frame[rows])
+        why.append(reasons.seen(tracks, near, pairs, chance))
         news = np.flatnonzero(still > UNKNOWN)
         fresh = born(settings, sensors, sectors, near.take(news), (unknown[rows] * still)[news])
         tracks = Tracks.joined([known, fresh])
-        why += [seen, reasons.founded(fresh)]
+        why.append(reasons.founded(fresh))
     return tracks, Reasons.joined(why)
 
 

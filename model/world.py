@@ -16,6 +16,7 @@ class SensorColumns(Columns):
     position: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m in the sector plane
     line_m: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) m to its other end; zero: it is in one place
     accuracy_m: NDArray[np.float64] = column(np.float64)  # (n,) standard deviation, 1 axis
+    bias_sigma_m: NDArray[np.float64] = column(np.float64)  # (n,) of what it is always off by, 1 axis; 0: by nothing
     range_m: NDArray[np.float64] = column(np.float64)  # (n,) reach
     near_m: NDArray[np.float64] = column(np.float64)  # (n,) nothing nearer is seen
     facing_rad: NDArray[np.float64] = column(np.float64)  # (n,) middle of the view, from the plane's east to its north

@@ -194,6 +194,9 @@ class SensorEntry(Strict):
     to_lat: Latitude | None = Field(None, description="Other end, for a fence or beam that tells of crossings")
     to_lon: Longitude | None = None
     accuracy_m: Positive = Field(10.0, description="Standard deviation of a reported position, one axis")
+    bias_sigma_m: NotNegative = Field(
+        0.0, description="How much all it reports may be off by the same, one axis; learned where others see the same"
+    )
     range_m: Positive = Field(100.0, description="How far it reaches")
     azimuth_deg: Annotated[float, Field(ge=0, lt=360)] | None = Field(
         None, description="Where it looks, from true north; for what has no [sensor.camera]"

@@ -149,6 +149,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
             position=position,
             line_m=_lines(entries, sectors, sector, position),
             accuracy_m=_column(entries, "accuracy_m"),
+            bias_sigma_m=_column(entries, "bias_sigma_m"),
             range_m=_column(entries, "range_m"),
             **_views(entries, convergence(sectors, sector, position)),
             twice=np.array([e.twice for e in entries], np.bool_),

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.linalg import expm
+from scipy.spatial import KDTree
 from scipy.stats import multivariate_normal
 
 from fusion.association import Pairs, marginals
@@ -32,6 +33,7 @@ from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW, Reasons, Scan, W
 from tests.builders import ONE_SECTOR, T0, detections, sensors
 
 SETTINGS = Settings()
+OFF = np.array([25.0, -15.0])
 
 
 def run(
@@ -469,6 +471,28 @@ def test_two_who_walk_together_are_not_taken_for_one_reported_twice() -> None:
     both = Detections.joined([walk(range(30)), walk(range(30), start=(0.0, 12.0), seed=2)])
     _, scans = run(both.take(np.argsort(both.received_ns, kind="stable")))
     assert scans[-1].tracks.confirmed.sum() == 2
+
+
+def test_what_a_sensor_is_always_off_by_is_learned_from_those_who_see_the_same() -> None:
+    """A radar that sees all, and a camera that puts everyone 25 m east and 15 m south: one track each, and where they are."""
+    random = np.random.default_rng(10)
+    few = sensors(2, bias_sigma_m=np.array([0.0, 30.0]))
+    start, speed = random.uniform(-300, 300, (4, 2)), random.normal(0, 1.2, (4, 2))
+    rows = Detections.joined(
+        [
+            detections(
+                s + 0.2 + 0.3 * k, start + s * speed + random.normal(0, 4, (4, 2)) + k * OFF, sensor=k, sigma_m=4.0
+            )
+            for s in range(90)
+            for k in (0, 1)
+        ]
+    )
+    state, _ = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), rows, Looks.none(), int(rows.received_ns[-1]) + 2 * NS)
+    told = state.tracks.take(state.tracks.confirmed & (state.tracks.existence > 0.5))
+    assert len(told) == 4
+    assert state.checkpoints[-1].biases.offset[0] == pytest.approx(OFF, abs=4.0)
+    away, _ = KDTree(start + 90 * speed).query(told.mean[:, :2])
+    assert away.max() < 8.0
 
 
 # ── reasons ──────────────────────────────────────────────────────────────────────────────────────
