@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geo.frames import Sectors, sectors_along
 from model.classes import CLASSES
-from model.detections import Detections, Kind, Looks
+from model.detections import PLATES, Detections, Kind, Looks
 from model.time import NS, ns_from_iso
 from model.world import SensorColumns
 
@@ -254,7 +254,11 @@ def _others(
             np.full((n, len(CLASSES)), 1 / len(CLASSES)) if ground else _classes(np.full(n, CLASSES.index("vehicle"))),
             random.gamma(4.0, 0.3 / 4, n),
         )
-        parts.append(rows if ground else rows.but(plate=plates[target]))
+        if not ground:
+            read, share = np.zeros((n, PLATES), np.uint64), np.zeros((n, PLATES))
+            read[:, 0], share[:, 0] = plates[target], 0.95
+            rows = rows.but(plate=plates[target], plates=read, plate_share=share)
+        parts.append(rows)
         origins.append(target)
     return Detections.joined(parts), np.concatenate(origins), in_view
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from fusion import plates
 from fusion.coverage import false_density, undetected_density
 from fusion.estimation import largest_sigma, log_densities, packed, reweighted
 from fusion.measurements import as_seen
@@ -32,10 +33,8 @@ NEIGHBOURS = 8  # tracks looked at per detection, nearest first
 SAME_SOURCE = 4.0  # log evidence that the source's own object id goes on
 OTHER_SOURCE = -4.0  # … that the same sensor calls this by another id
 SOURCE_NS = 10 * NS  # for how long a sensor that still sees an object is believed to keep its id
-SAME_PLATE = 6.0
 ROUNDS = 50  # of belief propagation, at most
 MOST = 25.0  # log evidence beyond which nothing becomes surer, and sums of odds stay exact
-OTHER_PLATE = -6.0  # a misread is possible
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def same_identity(tracks: Tracks, detections: Detections, pairs: Pairs) -> NDArr
     source, plate = detections.source[pairs.detection], detections.plate[pairs.detection]
     called = (source != 0) & (tracks.source[pairs.track] == source)
     called &= tracks.source_sensor[pairs.track] == detections.sensor[pairs.detection]
-    return np.asarray(called | ((plate != 0) & (tracks.plate[pairs.track] == plate)))
+    return np.asarray(called | ((plate != 0) & (tracks.plates[pairs.track] == plate[:, None]).any(axis=1)))
 
 
 def detectable(sensors: SensorColumns, sensor: NDArray[np.int32]) -> Array:
@@ -132,8 +131,7 @@ def _identity(ours: Tracks, seen: Detections) -> Array:
     comparable = (ours.source != 0) & (seen.source != 0) & (ours.source_sensor == seen.sensor)
     comparable &= (seen.observed_ns - ours.source_ns < SOURCE_NS) | (ours.source == seen.source)
     evidence = np.where(comparable, np.where(ours.source == seen.source, SAME_SOURCE, OTHER_SOURCE), 0.0)
-    both = (ours.plate != 0) & (seen.plate != 0)
-    return np.asarray(evidence + np.where(both, np.where(ours.plate == seen.plate, SAME_PLATE, OTHER_PLATE), 0.0))
+    return np.asarray(evidence + plates.evidence(ours.plates, ours.plate_share, seen.plates, seen.plate_share))
 
 
 def _alike(ours: Tracks, seen: Detections) -> Array:

@@ -43,6 +43,8 @@ def one_each(sensors: SensorColumns, detections: Detections, frame: NDArray[np.i
         class_likelihood=likelihood / likelihood.sum(axis=1, keepdims=True),
         source=np.where(a.source != 0, a.source, b.source),
         plate=np.where(a.plate != 0, a.plate, b.plate),
+        plates=np.where(a.plate[:, None] != 0, a.plates, b.plates),
+        plate_share=np.where(a.plate[:, None] != 0, a.plate_share, b.plate_share),
     )
     left = np.ones(len(detections), np.bool_)
     left[dropped] = False

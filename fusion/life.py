@@ -8,6 +8,7 @@ from fusion.coverage import undetected_density, watched
 from fusion.estimation import blended, largest_sigma, packed
 from fusion.measurements import given, heading
 from fusion.motion import advanced, as_matrices, begun, collapsed, habit_of, seconds
+from fusion.plates import fused
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
 from model.classes import CLASSES
@@ -64,6 +65,8 @@ def born(
         source_ns=np.where(named, detections.observed_ns, 0),
         source_sensor=np.where(named, detections.sensor, -1).astype(np.int32),
         plate=detections.plate,
+        plates=detections.plates,
+        plate_share=detections.plate_share,
         plate_ns=np.where(read, detections.observed_ns, 0),
         plate_sensor=np.where(read, detections.sensor, -1).astype(np.int32),
         sensors=seen_by,
@@ -128,8 +131,13 @@ def _updated(
     taken = certain > 0.5
     hits = ours.hits + taken
     told = np.add.reduceat(chance[:, None] * seen.class_likelihood, starts) + (1 - certain)[:, None] / len(CLASSES)
-    source, plate, sensor = seen.source[best], seen.plate[best], seen.sensor[best]
-    named, read = taken & (source != 0), taken & (plate != 0)
+    source, sensor = seen.source[best], seen.sensor[best]
+    named, read = taken & (source != 0), taken & (seen.plate[best] != 0)
+    plates, share = ours.plates, ours.plate_share
+    if read.any():
+        plates, share = plates.copy(), share.copy()
+        rows = best[read]
+        plates[read], share[read] = fused(plates[read], share[read], seen.plates[rows], seen.plate_share[rows])
     watchers, watchers_ns = _remembered(ours.sensors, ours.sensors_ns, sensor, when)
     return ours.but(
         seen_ns=np.where(taken, when, ours.seen_ns),
@@ -147,7 +155,9 @@ def _updated(
         source=np.where(named, source, ours.source),
         source_ns=np.where(named, when, ours.source_ns),
         source_sensor=np.where(named, sensor, ours.source_sensor),
-        plate=np.where(read, plate, ours.plate),
+        plate=plates[:, 0],
+        plates=plates,
+        plate_share=share,
         plate_ns=np.where(read, when, ours.plate_ns),
         plate_sensor=np.where(read, sensor, ours.plate_sensor),
         sensors=np.where(taken[:, None], watchers, ours.sensors),

@@ -61,7 +61,9 @@ def _followed(
         return tracks, np.ones(len(detections)), NO_PAIRS, np.zeros(0)
     near = at_hand(settings, sensors, tracks, int(detections.observed_ns.max(initial=0)))
     # What says who it is may be anyone seen before; what does not, only what was seen of late.
-    rows = np.flatnonzero(near | _named(tracks.source, detections.source) | _named(tracks.plate, detections.plate))
+    rows = np.flatnonzero(
+        near | _named(tracks.source, detections.source) | _named(tracks.plates, detections.plate).any(axis=1)
+    )
     pairs = gated(settings, sensors, sectors, tracks.take(rows), detections).of(rows)
     pairs = pairs.take(near[pairs.track] | same_identity(tracks, detections, pairs))
     chance = marginals(pairs, frame)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.special import logsumexp
 
+from fusion import plates
 from fusion.association import Pairs, marginals
 from fusion.estimation import largest_sigma, packed
 from fusion.motion import SPEED_SIGMA_MPS, TINY, habit_of
@@ -23,7 +24,6 @@ REACH_SIGMAS = 4.0  # how far, in standard deviations of both, a lost track is l
 UNSEEN_NS = 1_500_000_000  # what was seen more recently is not lost
 NEIGHBOURS = 16  # lost tracks looked at for each that was found, nearest first
 SURE_ENOUGH = 0.5  # it is the lost one rather than anyone else
-PLATE = 8.0  # log evidence of the same plate
 
 
 def stitched(
@@ -43,8 +43,7 @@ def stitched(
         return tracks, Reasons.none()
     b = moved_to_sector(sectors, b, a.sector)
     alike = np.log(np.maximum(np.einsum("kc,kc->k", a.class_probability, b.class_probability) * len(CLASSES), 1e-3))
-    plates = (a.plate != 0) & (b.plate != 0)
-    alike += np.where(plates, np.where(a.plate == b.plate, PLATE, -PLATE), 0.0)
+    alike += plates.evidence(a.plates, a.plate_share, b.plates, b.plate_share)
     evidence = _came_here(a, b) + alike + np.log(np.maximum(b.existence, 1e-6) / settings.birth_per_m2)
     pairs = Pairs(past, row, evidence)
     chance = marginals(pairs, np.zeros(len(found), np.int64))
@@ -105,13 +104,17 @@ def _near(sectors: Sectors, found: Tracks, lost: Tracks) -> tuple[NDArray[np.int
 def joined(old: Tracks, new: Tracks) -> Tracks:
     """n lost tracks, gone on with as n new ones: the state of the new, the name and memory of the old."""
     both = old.class_probability * new.class_probability + 1e-9
+    both_plates, share = plates.fused(old.plates, old.plate_share, new.plates, new.plate_share)
     unread = new.plate == 0
+    both_plates = np.where(unread[:, None], old.plates, both_plates)
     return new.but(
         id=old.id,
         born_ns=old.born_ns,
         hits=old.hits + new.hits,
         class_probability=both / both.sum(axis=1, keepdims=True),
-        plate=np.where(unread, old.plate, new.plate),
+        plate=both_plates[:, 0],
+        plates=both_plates,
+        plate_share=np.where(unread[:, None], old.plate_share, share),
         plate_ns=np.where(unread, old.plate_ns, new.plate_ns),
         plate_sensor=np.where(unread, old.plate_sensor, new.plate_sensor),
     )

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from model.classes import CLASSES
 from model.columns import Columns, column
 
+PLATES = 4  # readings of a plate that are kept
+
 
 class Kind(IntEnum):
     """What a row measured."""
@@ -36,6 +38,10 @@ class Detections(Columns):
     confidence: NDArray[np.float64] = column(np.float64)  # (n,) the source's own, 0–1
     source: NDArray[np.uint64] = column(np.uint64)  # (n,) the source's object id, hashed; 0 none
     plate: NDArray[np.uint64] = column(np.uint64)  # (n,) keyed token of a plate; 0 none
+    plates: NDArray[np.uint64] = column(
+        np.uint64, PLATES
+    )  # (n, PLATES) tokens of all that it may read, likeliest first
+    plate_share: NDArray[np.float64] = column(np.float64, PLATES)  # (n, PLATES) probability of each
 
 
 @dataclass(frozen=True, eq=False)

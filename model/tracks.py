@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.classes import CLASSES
 from model.columns import Columns, column
+from model.detections import PLATES
 
 SENSORS_KEPT = 8  # the last sensors that saw a track; older ones are in the history
 MODELS = 4  # ways of moving: standing, walking, driving, flying
@@ -39,7 +40,9 @@ class Tracks(Columns):
     source: NDArray[np.uint64] = column(np.uint64)  # (n,) last source object id, hashed; 0 none
     source_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, when that was
     source_sensor: NDArray[np.int32] = column(np.int32)  # (n,) whose id it is
-    plate: NDArray[np.uint64] = column(np.uint64)  # (n,) keyed token; 0 none
+    plate: NDArray[np.uint64] = column(np.uint64)  # (n,) keyed token, the likeliest of those read; 0 none
+    plates: NDArray[np.uint64] = column(np.uint64, PLATES)  # (n, PLATES) tokens of all that it may be, likeliest first
+    plate_share: NDArray[np.float64] = column(np.float64, PLATES)  # (n, PLATES) probability of each
     plate_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, when it was read
     plate_sensor: NDArray[np.int32] = column(np.int32)  # (n,) by whom
     sensors: NDArray[np.int32] = column(np.int32, SENSORS_KEPT)  # (n, kept) rows of the catalogue, -1 none

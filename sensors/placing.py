@@ -83,6 +83,8 @@ def place(
         confidence=readings.confidence,
         source=readings.source,
         plate=readings.plate,
+        plates=readings.plates,
+        plate_share=readings.plate_share,
     )
     dropped = np.flatnonzero(why != "")
     rejections = tuple(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.classes import CLASSES
 from model.columns import Columns, column
-from model.detections import Looks
+from model.detections import PLATES, Looks
 from model.health import Signs
 from model.rejections import Rejection
 
@@ -44,6 +44,8 @@ class Readings(Columns):
     confidence: NDArray[np.float64] = column(np.float64)  # (n,) 0–1
     source: NDArray[np.uint64] = column(np.uint64)  # (n,) hashed; 0 none
     plate: NDArray[np.uint64] = column(np.uint64)  # (n,) token; 0 none
+    plates: NDArray[np.uint64] = column(np.uint64, PLATES)  # (n, PLATES) as in Detections
+    plate_share: NDArray[np.float64] = column(np.float64, PLATES)  # (n, PLATES)
 
 
 @dataclass(frozen=True)

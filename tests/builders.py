@@ -7,7 +7,7 @@ import numpy as np
 
 from geo.frames import Sectors
 from model.classes import CLASSES
-from model.detections import Detections
+from model.detections import PLATES, Detections
 from model.messages import Messages
 from model.time import NS
 from model.world import SensorColumns
@@ -52,6 +52,9 @@ def detections(
     late = np.round(np.broadcast_to(np.asarray(late_s, np.float64), n) * NS).astype(np.int64)
     likelihood = np.full((n, len(CLASSES)), 0.02)
     likelihood[:, 0] = 0.9
+    if "plate" in columns:
+        columns["plates"], columns["plate_share"] = np.zeros((n, PLATES), np.uint64), np.zeros((n, PLATES))
+        columns["plates"][:, 0], columns["plate_share"][:, 0] = columns["plate"], 0.95 * (columns["plate"] != 0)
     return Detections.blank(n).but(
         observed_ns=observed,
         received_ns=observed + late,

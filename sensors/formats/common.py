@@ -1,12 +1,13 @@
 """What every decoder writes into: rows of readings, looks, signs of life and rejections, gathered message by message."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.classes import CLASSES, confused, likelihoods
-from model.detections import Looks
+from model.detections import PLATES, Looks
 from model.health import Sign, Signs
 from model.rejections import Reason, Rejection
 from sensors.catalogue import Catalogue
@@ -15,6 +16,7 @@ from sensors.readings import Decoded, Place, PlateText, Readings
 from sensors.repeats import key_of
 
 NAN = float("nan")
+READ = 0.95  # that the plate is one of those that the reader names
 NO_SPREAD = (NAN, NAN, NAN)
 NO_MOTION = (NAN, NAN)
 FAR_NS = (
@@ -35,6 +37,7 @@ class Rows:
         self._signs: list[tuple[int, int, int]] = []
         self._values: list[float] = []
         self._plates: list[PlateText] = []
+        self._candidates: list[tuple[int, Sequence[tuple[int, float]]]] = []  # (row, tokens with probabilities)
         self._tokens: dict[str, int] = {}
         self._classes: dict[Any, int] = {}  # (the sensor's labels, what it said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
@@ -56,9 +59,15 @@ class Rows:
         classes: int = -1,
         confidence: float = 1.0,
         source: int = 0,
-        plate: int = 0,
+        plates: Sequence[tuple[int, float]] = (),
     ) -> None:
-        """One reading. `key` is what makes it this one and no other: a reading with the same key is a repeat."""
+        """One reading. `key` is what makes it this one and no other: a reading with the same key is a repeat.
+
+        `plates` are tokens with their probabilities, as `candidates` gives them.
+        """
+        plate = plates[0][0] if plates else 0
+        if plates:
+            self._candidates.append((len(self._whole), plates))
         self._whole.append(
             (sensor, _within_reach(observed_ns), self.received_ns, self.number, place, classes, source, plate)
         )
@@ -103,14 +112,31 @@ class Rows:
         number = self._classes.get((entry.labels, entry.confusion, (name, confidence)))
         return self.classes(sensor, {name: confidence}) if number is None else number
 
-    def plate(self, text: str, observed_ns: int, sensor: int) -> int:
-        """The token of a plate; its clear text goes aside, to be sealed. 0 for what holds no letter or digit."""
-        clear = normalised(text)
+    def candidates(
+        self, best: str, others: Mapping[str, float], observed_ns: int, sensor: int
+    ) -> list[tuple[int, float]]:
+        """Tokens of what a plate may read, with their probabilities, the best first; none when it holds no letter or digit.
+
+        `others` are further readings with weights of any scale, the best one among them or not. The clear text of the best goes
+        aside, to be sealed; that of the others is forgotten here.
+        """
+        clear = normalised(best)
         if not clear:
-            return 0
+            return []
+        self._plates.append(PlateText(self._token(clear), clear, _within_reach(observed_ns), sensor))
+        weights = {clear: 0.0}
+        for text, weight in others.items():
+            if normalised(text) and np.isfinite(weight) and weight > 0:
+                weights[normalised(text)] = max(weights.get(normalised(text), 0.0), weight)
+        weights[clear] = max(weights.values()) or 1.0
+        first, *rest = sorted(weights, key=lambda text: (text != clear, -weights[text], text))
+        kept = [first, *rest][:PLATES]
+        total = sum(weights[text] for text in kept)
+        return [(self._token(text), READ * weights[text] / total) for text in kept]
+
+    def _token(self, clear: str) -> int:
         if clear not in self._tokens:
             self._tokens[clear] = token(self.catalogue.plate_key, clear)
-        self._plates.append(PlateText(self._tokens[clear], clear, _within_reach(observed_ns), sensor))
         return self._tokens[clear]
 
     def source(self, sensor: int, object_id: str) -> int:
@@ -129,6 +155,10 @@ class Rows:
         columns = list(zip(*self._whole, strict=True)) if n else [()] * 8
         real = np.array(self._real, np.float64).reshape(n, 8)
         vectors = np.array([*self._vectors, np.full(len(CLASSES), 1 / len(CLASSES))])
+        plates, shares = np.zeros((n, PLATES), np.uint64), np.zeros((n, PLATES))
+        for row, said in self._candidates:
+            plates[row, : len(said)] = [token for token, _ in said]
+            shares[row, : len(said)] = [share for _, share in said]
         readings = Readings(
             observed_ns=np.array(columns[1], np.int64),
             received_ns=np.array(columns[2], np.int64),
@@ -142,6 +172,8 @@ class Rows:
             confidence=real[:, 5],
             source=np.array(columns[6], np.uint64),
             plate=np.array(columns[7], np.uint64),
+            plates=plates,
+            plate_share=shares,
         )
         looks = np.array(self._looks, np.int64).reshape(-1, 3)
         signs = np.array(self._signs, np.int64).reshape(-1, 3)

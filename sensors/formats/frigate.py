@@ -141,7 +141,7 @@ def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
         classes=rows.label(sensor, seen.label or "other", score),
         confidence=score if plate is None else min(score, plate_score),
         source=rows.source(sensor, seen.id),
-        plate=0 if plate is None else rows.plate(plate, observed_ns, sensor),
+        plates=() if plate is None else rows.candidates(plate, {}, observed_ns, sensor),
     )
 
 
@@ -166,7 +166,7 @@ def _read_update(feed: Feed, update: Update, rows: Rows) -> None:
         classes=rows.label(sensor, "vehicle", 0.9),
         confidence=0.5 if update.score is None else float(update.score),
         source=rows.source(sensor, update.id),
-        plate=rows.plate(update.plate, observed_ns, sensor),
+        plates=rows.candidates(update.plate, {}, observed_ns, sensor),
     )
 
 

@@ -42,6 +42,7 @@ class Member(msgspec.Struct, gc=False):
     confidence: Number | None = None
     source_id: str | int | None = None
     plate: str | None = None
+    plate_candidates: dict[str, Number] | None = None
 
 
 class Message(Member, gc=False):
@@ -130,7 +131,9 @@ def _detection(member: Member, sensor: int, observed_ns: int, key: int, rows: Ro
         classes=_classes(member, sensor, rows),
         confidence=1.0 if member.confidence is None else float(member.confidence),
         source=0 if member.source_id is None else rows.source(sensor, str(member.source_id)),
-        plate=rows.plate(member.plate, observed_ns, sensor) if member.plate else 0,
+        plates=rows.candidates(member.plate, member.plate_candidates or {}, observed_ns, sensor)
+        if member.plate
+        else (),
     )
 
 

@@ -20,9 +20,13 @@ from sensors.repeats import key_of
 Number = int | float
 
 
-class Plate(msgspec.Struct, gc=False):
+class Candidate(msgspec.Struct, gc=False):
     plate: str = ""
     confidence: Number = 0.0
+
+
+class Plate(Candidate, gc=False):
+    candidates: list[Candidate] = []
 
 
 class Stream(msgspec.Struct):
@@ -91,7 +95,7 @@ def _read_results(feed: Feed, message: Message, payload: bytes, rows: Rows) -> N
     frame = message.uuid if message.uuid else payload
     for number, result in enumerate(message.results or []):
         key = key_of(b"alpr", feed.id, str(sensor), frame, str(number))
-        _detection(sensor, observed_ns, key, result.plate, float(result.confidence), rows)
+        _detection(sensor, observed_ns, key, result, rows)
 
 
 def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> None:
@@ -104,8 +108,8 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
         if isinstance(message.best_plate, dict)
         else Plate(message.best_plate if isinstance(message.best_plate, str) else "")
     )
-    text = message.best_plate_number or best.plate
-    confidence = message.best_confidence if message.best_confidence is not None else best.confidence
+    best.plate = message.best_plate_number or best.plate
+    best.confidence = message.best_confidence if message.best_confidence is not None else best.confidence
     first = message.best_uuid or (message.uuids or [""])[0]
     key = key_of(
         b"group",
@@ -116,17 +120,19 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
         b"preview" if message.is_preview else b"",
     )
     end = message.epoch_end if message.epoch_end is not None else message.epoch_start
-    _detection(sensor, _ns(end, rows.received_ns), key, text, float(confidence), rows)
+    _detection(sensor, _ns(end, rows.received_ns), key, best, rows)
 
 
-def _detection(sensor: int, observed_ns: int, key: int, plate: str, percent: float, rows: Rows) -> None:
+def _detection(sensor: int, observed_ns: int, key: int, read: Plate, rows: Rows) -> None:
     rows.detection(
         sensor,
         observed_ns,
         key=key,
         classes=rows.label(sensor, "vehicle", 0.95),
-        confidence=percent / 100,
-        plate=rows.plate(plate, observed_ns, sensor) if plate else 0,
+        confidence=float(read.confidence) / 100,
+        plates=rows.candidates(
+            read.plate, {c.plate: float(c.confidence) for c in read.candidates}, observed_ns, sensor
+        ),
     )
 
 

@@ -84,6 +84,16 @@ def test_a_course_and_a_speed_become_a_velocity(said: dict[str, Any], velocity: 
     assert placed.velocity_sigma_mps[0] == pytest.approx(sigma)
 
 
+def test_candidates_of_a_plate_become_tokens_and_only_the_best_is_sealed() -> None:
+    said = {"plate": "ABC 123", "plate_candidates": {"ABC123": 60, "A8C123": 30, "": 5, "ABC128": -1}}
+    decoded = read((NATIVE + "radar-west", {"time": iso_from_ns(T0)} | said))
+    tokens = [token(CATALOGUE.plate_key, text) for text in ("ABC123", "A8C123")]
+    assert decoded.readings.plate[0] == tokens[0]
+    assert decoded.readings.plates[0].tolist() == [*tokens, 0, 0]
+    assert decoded.readings.plate_share[0] == pytest.approx([0.95 * 2 / 3, 0.95 / 3, 0, 0])
+    assert [plate.text for plate in decoded.plates] == ["ABC123"]
+
+
 def test_what_a_sensor_often_confuses_is_believed_less() -> None:
     """Of animals it calls a fifth persons, so that a person it speaks of may be an animal."""
     row = ROW["radar-west"]

@@ -24,10 +24,11 @@ from fusion.layers import layers_of
 from fusion.measurements import heading
 from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, advanced, begun, collapsed, habit_of, moved
 from fusion.order import FusionState, at_rest, fuse
+from fusion.plates import evidence, fused
 from fusion.settings import Settings
 from geo.frames import Sectors, plane_from_wgs84, sector_of, wgs84_from_plane
 from model.classes import CLASSES
-from model.detections import Detections, Kind, Looks
+from model.detections import PLATES, Detections, Kind, Looks
 from model.time import NS
 from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW, Reasons, Scan, What
 from tests.builders import ONE_SECTOR, T0, detections, sensors
@@ -493,6 +494,45 @@ def test_what_a_sensor_is_always_off_by_is_learned_from_those_who_see_the_same()
     assert state.checkpoints[-1].biases.offset[0] == pytest.approx(OFF, abs=4.0)
     away, _ = KDTree(start + 90 * speed).query(told.mean[:, :2])
     assert away.max() < 8.0
+
+
+def read_as(*said: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """(n, PLATES) tokens and shares."""
+    tokens, shares = np.zeros((len(said), PLATES), np.uint64), np.zeros((len(said), PLATES))
+    for row, one in enumerate(said):
+        tokens[row, : len(one)], shares[row, : len(one)] = list(one), list(one.values())
+    return tokens, shares
+
+
+def test_a_plate_misread_in_one_frame_is_what_all_frames_together_say() -> None:
+    state = read_as({1: 0.5, 2: 0.4})  # the true plate is 2
+    for said in ({2: 0.6, 1: 0.3}, {3: 0.5, 2: 0.45}, {2: 0.9}):
+        state = fused(*state, *read_as(said))
+    assert state[0][0, 0] == 2
+    assert state[1][0, 0] > 0.9
+    assert state[1].sum() <= 1 + 1e-9
+
+
+def test_two_readings_are_evidence_by_what_both_may_be() -> None:
+    same, likely, other = read_as({1: 0.95}), read_as({2: 0.5, 1: 0.4}), read_as({9: 0.95})
+    assert evidence(*same, *same) == pytest.approx(6.0, abs=0.2)
+    assert 3.0 < evidence(*same, *likely)[0] < 6.0
+    assert evidence(*same, *other) == pytest.approx(-6.0)
+    assert evidence(*same, *read_as({})) == 0.0
+
+
+def test_a_car_read_kilometres_apart_is_one_track() -> None:
+    """Two readers 3 km apart on a road, three minutes between them, and nothing that sees the car on its way."""
+    few = sensors(2, position=np.array([[0.0, 0.0], [3000.0, 0.0]]), range_m=np.full(2, 30.0))
+    first, second = (
+        detections(at + np.arange(4) * 0.3, np.tile([[x, 0.0]], (4, 1)), sensor=k, plate=np.full(4, 77, np.uint64))
+        for k, at, x in ((0, 0.0, 0.0), (1, 180.0, 3000.0))
+    )
+    cars = [row.but(class_likelihood=np.tile(np.eye(len(CLASSES))[1] * 0.9 + 0.02, (4, 1))) for row in (first, second)]
+    state, _ = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), Detections.joined(cars), Looks.none(), T0 + 185 * NS)
+    told = state.tracks.take(state.tracks.confirmed)
+    assert len(told) == 1
+    assert told.hits[0] == 8
 
 
 # ── reasons ──────────────────────────────────────────────────────────────────────────────────────
