@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, one after the other."""
 
-from benchmarks import end_to_end, stages
+from benchmarks import cost, end_to_end, fusion, stages
 
-stages.main()
-end_to_end.main()
+for benchmark in (stages, cost, fusion, end_to_end):
+    benchmark.main()

@@ -1,7 +1,10 @@
-"""What a scan costs against how many tracks are live: `python -m benchmarks.cost`, and the plot in docs/cost.svg."""
+"""What a scan costs against how many tracks are live: `python -m benchmarks.cost [--plot docs/fusion-cost.svg]`."""
 
+import argparse
 import time
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,11 +73,38 @@ def scan_ms(targets: int, seed: int = 1) -> NDArray[np.float64]:
     return np.array(took[WARM_SCANS:])
 
 
+def plotted(counts: tuple[int, ...], took: list[NDArray[np.float64]], path: Path) -> None:
+    """Milliseconds a scan and microseconds a detection, against live tracks, as an SVG."""
+    figure, (whole, each) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    middle = np.array([np.median(t) for t in took])
+    whole.loglog(counts, middle, "o-", label="median of eight scans")
+    whole.loglog(counts, [t.max() for t in took], ".", color="tab:gray", label="slowest")
+    whole.axhline(100, color="tab:red", linewidth=1)
+    whole.text(counts[0], 95, "limit for 10,000", color="tab:red", va="top")
+    whole.set(xlabel="live tracks, each seen once", ylabel="ms a scan")
+    whole.legend(loc="center left", frameon=False)
+    each.loglog(counts, 1000 * middle / np.array(counts), "o-")
+    each.set(xlabel="live tracks, each seen once", ylabel="µs a detection")
+    for axes in (whole, each):
+        axes.grid(True, which="major", alpha=0.3)
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+
+
 def main() -> None:
+    said = argparse.ArgumentParser(description=__doc__)
+    said.add_argument("--plot", type=Path, help="write the plot here, as docs/fusion-cost.svg")
+    path = said.parse_args().plot
     print("| live tracks | ms a scan (median, worst) | µs a detection |\n|---|---|---|")
+    measured = []
     for count in COUNTS:
         took = scan_ms(count)
-        print(f"| {count:,} | {np.median(took):.1f}, {took.max():.1f} | {1000 * np.median(took) / count:.1f} |")
+        measured.append(took)
+        print(
+            f"| {count:,} | {np.median(took):.1f}, {took.max():.1f} | {1000 * np.median(took) / count:.1f} |",
+            flush=True,
+        )
+    if path:
+        plotted(COUNTS, measured, path)
 
 
 if __name__ == "__main__":

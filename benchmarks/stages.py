@@ -18,9 +18,9 @@ from scipy.spatial import KDTree
 from alerts.places import first_memory, observed
 from alerts.subjects import subjects_of
 from benchmarks.publisher import Targets, places, topic_of
-from fusion.association import chosen, gated
-from fusion.life import continued
-from fusion.motion import tracks_at
+from fusion.association import gated, marginals
+from fusion.layers import frames_of
+from fusion.life import carried, continued
 from fusion.order import at_rest, fuse
 from geo.frames import plane_from_wgs84, wgs84_from_plane
 from history.embedded import EmbeddedStore
@@ -110,7 +110,8 @@ def main() -> None:
     tracks = state.tracks
     seen = rows.but(observed_ns=np.full(len(rows), int(tracks.updated_ns.max()) + NS))
     pairs = gated(settings, sensors, world.sectors, tracks, seen)
-    choice = chosen(pairs, len(rows), len(tracks))
+    frame = frames_of(seen)
+    chance = marginals(pairs, frame)
     memory, _ = observed(world.ground, first_memory(world.ground, 0), subjects_of(T0, fused.scans[-1].tracks))
     subjects = subjects_of(T0 + NS, fused.scans[-1].tracks)
     bare = msgspec.json.Decoder(Message)
@@ -149,12 +150,12 @@ def main() -> None:
                 "KD-tree alone",
                 timed(lambda: KDTree(tracks.mean[:, :2]).query(rows.position, k=8, distance_upper_bound=50.0)),
             ),
-            ("assign", timed(lambda: chosen(pairs, len(rows), len(tracks))), "", None),
+            ("marginals", timed(lambda: marginals(pairs, frame)), "", None),
             (
                 "update",
-                timed(lambda: continued(settings, world.sectors, tracks, seen, pairs, choice)),
+                timed(lambda: continued(settings, sensors, world.sectors, tracks, seen, frame, pairs, chance)),
                 "predict alone",
-                timed(lambda: tracks_at(tracks, T0 + 9 * NS, 0.5)),
+                timed(lambda: carried(tracks, T0 + 8 * NS, T0 + 9 * NS)),
             ),
             ("judge zones and line", timed(lambda: observed(world.ground, memory, subjects)), "", None),
             ("journal, write and sync", timed(journaled), "", None),

@@ -15,7 +15,7 @@ from fusion import plates
 from fusion.coverage import false_density, undetected_density
 from fusion.estimation import largest_sigma, log_densities, packed, reweighted
 from fusion.measurements import as_seen
-from fusion.motion import advanced, habit_of, seconds
+from fusion.motion import moved, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector, near_each_other
 from model.classes import CLASSES
@@ -67,9 +67,8 @@ def gated(
     ours, seen = tracks.take(track), detections.take(detection)
     if (ours.sector != seen.sector).any():
         ours = moved_to_sector(sectors, ours, seen.sector)
-    bank, weight = advanced(
-        *bank_of(ours), habit_of(ours.class_probability), seconds(seen.observed_ns - ours.updated_ns)
-    )
+    bank, weight = bank_of(ours)
+    bank = moved(bank, seconds(seen.observed_ns - ours.updated_ns))
     d2, log_density = log_densities(bank, *as_seen(sensors, sectors, bank, weight, seen))
     within = np.where(weight > UNLIKELY, d2, np.inf).min(axis=0) < GATE2
     likely = reweighted(weight, log_density)[1] + _identity(ours, seen) + _alike(ours, seen)
@@ -111,8 +110,9 @@ def _near(sectors: Sectors, tracks: Tracks, detections: Detections) -> tuple[Row
     dt = seconds(middle - tracks.updated_ns)
     here, there = detections.position, tracks.mean[:, :2] + dt[:, None] * tracks.mean[:, 2:]
     # Under each model, without its weight: who most likely walks may yet turn out to fly.
-    bank = np.where((tracks.weight > UNLIKELY)[:, None], tracks.bank, 0.0)
-    sigma = np.sqrt((bank[:, 4] + bank[:, 6] + dt[:, None] ** 2 * (bank[:, 11] + bank[:, 13])).max(axis=1))
+    bank = tracks.bank
+    variance = bank[:, 4] + bank[:, 6] + dt[:, None] ** 2 * (bank[:, 11] + bank[:, 13])
+    sigma = np.sqrt(np.where(tracks.weight > UNLIKELY, variance, 0.0).max(axis=1))
     own = largest_sigma(packed(detections.covariance))
     reach = np.sqrt(GATE2) * np.hypot(sigma.max(), own.max()) + PAD_M
     here, there = near_each_other(sectors, detections.sector, here, tracks.sector, there)

@@ -7,7 +7,7 @@ from fusion.association import Pairs, bank_of, detectable, otherwise
 from fusion.coverage import undetected_density, watched
 from fusion.estimation import blended, largest_sigma, packed
 from fusion.measurements import given, heading
-from fusion.motion import advanced, as_matrices, begun, collapsed, habit_of, seconds
+from fusion.motion import as_matrices, begun, collapsed, habit_of, mixed, moved, seconds
 from fusion.plates import fused
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
@@ -119,7 +119,8 @@ def _updated(
     starts = np.flatnonzero(np.diff(of, prepend=-1))
     best = _best(of, chance, starts)
     when = seen.observed_ns[starts]
-    bank, weight = advanced(*bank_of(ours), habit_of(ours.class_probability), seconds(when - ours.updated_ns))
+    bank, weight = bank_of(ours)
+    bank = moved(bank, seconds(when - ours.updated_ns))
     wide, wide_weight = (bank, weight) if len(of) == len(ours) else (bank[..., of], weight[..., of])
     later, post = given(sensors, sectors, ours, of, wide, wide_weight, seen)
     certain = np.minimum(np.add.reduceat(chance, starts), 1.0)
@@ -171,12 +172,14 @@ def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
     return np.asarray(order[starts])
 
 
-def carried(tracks: Tracks, end_ns: int) -> Tracks:
-    """All tracks as they are at one instant, which is not before any of them was updated."""
+def carried(tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
+    """All tracks as they are at the end of a scan, which is not before any of them was updated."""
     if not len(tracks):
         return tracks
     dt = seconds(end_ns - tracks.updated_ns)
-    bank, weight = advanced(*bank_of(tracks), habit_of(tracks.class_probability), dt)
+    within_s = seconds(end_ns - np.maximum(tracks.born_ns, begin_ns))
+    bank, weight = mixed(*bank_of(tracks), habit_of(tracks.class_probability), within_s)
+    bank = moved(bank, dt)
     mean, covariance = as_matrices(collapsed(bank, weight))
     return tracks.but(
         updated_ns=np.full(len(tracks), end_ns, np.int64),

@@ -60,17 +60,20 @@ def begun(position: Array, covariance: Array) -> Array:
     return bank
 
 
-def advanced(bank: Array, weight: Array, habit: Array, dt_s: Array) -> tuple[Array, Array]:
-    """The bank and the models' probabilities (MODELS, n) after `dt_s` (n,) without any detection."""
-    change = -np.expm1(-np.abs(dt_s) / CHANGE_S)
+def mixed(bank: Array, weight: Array, habit: Array, time_s: Array) -> tuple[Array, Array]:
+    """The bank and the models' probabilities (MODELS, n) after `time_s` (n,) in which minds may have changed, where they were.
+
+    Minds change seldom, so this is done once a scan for all tracks, and not for each detection.
+    """
+    change = -np.expm1(-time_s / CHANGE_S)
     stayed, came = (1 - change) * weight, change * habit
     later = stayed + came
     share = came / np.maximum(later, TINY)
     fresh = _slowed(collapsed(bank, weight))
-    mixed = bank + share * (fresh - bank)
+    both = bank + share * (fresh - bank)
     off = bank[:4] - fresh[:4]
-    mixed[4:] += share * (1 - share) * off[ROW] * off[COLUMN]
-    return moved(mixed, dt_s), later
+    both[4:] += share * (1 - share) * off[ROW] * off[COLUMN]
+    return both, later
 
 
 def _slowed(whole: Array) -> Array:

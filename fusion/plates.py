@@ -20,9 +20,10 @@ def agreement(ours: Tokens, our_share: Array, theirs: Tokens, their_share: Array
 
 def evidence(ours: Tokens, our_share: Array, theirs: Tokens, their_share: Array) -> Array:
     """(k,) log ratio of one plate having been read twice to two plates; 0 where either has not been read."""
-    both = (ours[:, 0] != 0) & (theirs[:, 0] != 0)
-    ratio = np.log(np.maximum(agreement(ours, our_share, theirs, their_share), 1e-9) / UNRELATED)
-    return np.where(both, np.clip(ratio, OTHER, SAME), 0.0)
+    said, both = np.zeros(len(ours)), np.flatnonzero((ours[:, 0] != 0) & (theirs[:, 0] != 0))
+    same = agreement(ours[both], our_share[both], theirs[both], their_share[both])
+    said[both] = np.clip(np.log(np.maximum(same, 1e-9) / UNRELATED), OTHER, SAME)
+    return said
 
 
 def fused(ours: Tokens, our_share: Array, theirs: Tokens, their_share: Array) -> tuple[Tokens, Array]:

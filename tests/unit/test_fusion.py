@@ -22,7 +22,7 @@ from fusion.estimation import (
 )
 from fusion.layers import layers_of
 from fusion.measurements import heading
-from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, advanced, begun, collapsed, habit_of, moved
+from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, begun, collapsed, habit_of, mixed, moved
 from fusion.order import FusionState, at_rest, fuse
 from fusion.plates import evidence, fused
 from fusion.settings import Settings
@@ -102,12 +102,12 @@ def test_a_change_of_mind_keeps_the_whole_mean_and_no_time_changes_nothing() -> 
     random = np.random.default_rng(2)
     bank, weight = a_bank(random, 6)
     habit = habit_of(random.dirichlet(np.ones(len(CLASSES)), 6))
-    same, still = advanced(bank, weight, habit, np.zeros(6))
+    same, still = mixed(bank, weight, habit, np.zeros(6))
     assert same == pytest.approx(bank)
     assert still == pytest.approx(weight)
-    later, later_weight = advanced(bank, weight, habit, np.full(6, 1e-9))
+    later, later_weight = mixed(bank, weight, habit, np.full(6, 1e-9))
     assert collapsed(later, later_weight) == pytest.approx(collapsed(bank, weight), abs=1e-6)
-    assert advanced(bank, weight, habit, np.full(6, 1e9))[1] == pytest.approx(habit)
+    assert mixed(bank, weight, habit, np.full(6, 1e9))[1] == pytest.approx(habit)
 
 
 def test_a_track_unseen_for_minutes_is_where_a_random_walk_would_be() -> None:
@@ -143,11 +143,11 @@ def test_a_blend_has_the_moments_of_the_mixture() -> None:
     of, starts = np.array([0, 0, 0, 1, 1]), np.array([0, 3])
     shares = np.array([0.2, 0.1, 0.4, 0.5, 0.3])
     stayed = np.array([0.3, 0.2])
-    mixed, both = blended(bank, stayed * weight, later, shares * later_weight, of, starts)
+    whole, both = blended(bank, stayed * weight, later, shares * later_weight, of, starts)
     assert both.sum(axis=0) == pytest.approx(1.0)
     means, spreads = matrices(np.concatenate([bank, later], axis=2))
     shared = np.concatenate([stayed * weight, shares * later_weight], axis=1)
-    got_mean, got = matrices(mixed)
+    got_mean, got = matrices(whole)
     for track, rows in ((0, [0, 2, 3, 4]), (1, [1, 5, 6])):
         for model in range(MODELS):
             w = shared[model, rows] / shared[model, rows].sum()
