@@ -43,6 +43,7 @@ def scan_ms(targets: int, seed: int = 1) -> NDArray[np.float64]:
         detection_probability=np.full(watchers, 0.95),
         false_alarms_per_hour=np.full(watchers, 10.0),
         looks_per_s=np.ones(watchers),
+        fades_s=np.full(watchers, 10.0),
         silent_after_s=np.full(watchers, np.inf),
     )
     sectors = sectors_along(np.array([31.33]), np.array([-110.93]))

@@ -150,6 +150,7 @@ def _sensors(random: Generator) -> SensorColumns:
         detection_probability=np.full(n, 0.9),
         false_alarms_per_hour=np.choose(column, [CLUTTER * 3600, 1.0, 0.5]),
         looks_per_s=np.choose(column, [1.0, 1 / GROUND_EVERY_S, 1.0]),
+        fades_s=np.choose(column, [10.0, 600.0, 600.0]),
         latency_s=np.choose(column, [0.15, 0.3, 0.3]),
         silent_after_s=np.full(n, np.inf),
     )

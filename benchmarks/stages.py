@@ -56,6 +56,7 @@ def world_of_sensors(count: int) -> World:
         detection_probability=np.full(count, 0.9),
         false_alarms_per_hour=np.full(count, 5.0),
         looks_per_s=np.ones(count),
+        fades_s=np.full(count, 10.0),
         silent_after_s=np.full(count, np.inf),
     )
     sensors = tuple(Sensor(f"load-{i}", "", "radar", "native", f"load-{i}") for i in range(count))
@@ -155,7 +156,7 @@ def main() -> None:
                 "update",
                 timed(lambda: continued(settings, sensors, world.sectors, tracks, seen, frame, pairs, chance)),
                 "predict alone",
-                timed(lambda: carried(tracks, T0 + 8 * NS, T0 + 9 * NS)),
+                timed(lambda: carried(sensors, tracks, T0 + 8 * NS, T0 + 9 * NS)),
             ),
             ("judge zones and line", timed(lambda: observed(world.ground, memory, subjects)), "", None),
             ("journal, write and sync", timed(journaled), "", None),

@@ -172,11 +172,13 @@ def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
     return np.asarray(order[starts])
 
 
-def carried(tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
+def carried(sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
     """All tracks as they are at the end of a scan, which is not before any of them was updated."""
     if not len(tracks):
         return tracks
     dt = seconds(end_ns - tracks.updated_ns)
+    # What is seen again and again has proved itself; what was seen twice may be two false alarms.
+    lives_s = np.minimum(sensors.fades_s[tracks.seen_by] * np.maximum(tracks.hits - 1, 1), SURVIVAL_S)
     within_s = seconds(end_ns - np.maximum(tracks.born_ns, begin_ns))
     bank, weight = mixed(*bank_of(tracks), habit_of(tracks.class_probability), within_s)
     bank = moved(bank, dt)
@@ -187,7 +189,7 @@ def carried(tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
         covariance=covariance,
         bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
         weight=np.ascontiguousarray(weight.T),
-        existence=tracks.existence * np.exp(-dt / SURVIVAL_S),
+        existence=tracks.existence * np.exp(-dt / lives_s),
         visible=OPEN_SHARE + (tracks.visible - OPEN_SHARE) * np.exp(-dt / OPEN_S),
     )
 
@@ -195,16 +197,18 @@ def carried(tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
 def unseen(sensors: SensorColumns, sectors: Sectors, tracks: Tracks, looks: Looks, after_ns: int) -> Tracks:
     """All tracks; those not seen since `after_ns` are less believed where sensors looked and did not see them.
 
-    Who has seen a track before is taken at its word; of the others it is not known whether they can see the place at all.
+    Who has seen a track before is taken at its word; of the others it is not known whether they can see the place at all, and of
+    those whose view is not registered not even whether they look there.
     """
     rows = np.flatnonzero(tracks.seen_ns <= after_ns)
-    looker, looked = np.unique(looks.sensor[sensors.view_known[looks.sensor]], return_counts=True)
+    looker, looked = np.unique(looks.sensor, return_counts=True)
     if not len(rows) or not len(looker):
         return tracks
     missing = tracks.take(rows)
     row, which, chance = watched(sensors, sectors, missing, looker)
+    stranger = np.where(sensors.view_known[looker[which]], STRANGER, 0.0)
     knows = (missing.sensors[row] == looker[which][:, None]).any(axis=1)
-    chance = chance * detectable(sensors, looker[which]) * np.where(knows, 1.0, STRANGER)
+    chance = chance * detectable(sensors, looker[which]) * np.where(knows, 1.0, stranger)
     missed = np.exp(np.bincount(row, looked[which] * np.log1p(-chance), len(rows)))
     both = missing.visible * missed
     missable = both + 1 - missing.visible

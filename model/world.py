@@ -21,10 +21,13 @@ class SensorColumns(Columns):
     near_m: NDArray[np.float64] = column(np.float64)  # (n,) nothing nearer is seen
     facing_rad: NDArray[np.float64] = column(np.float64)  # (n,) middle of the view, from the plane's east to its north
     half_angle_rad: NDArray[np.float64] = column(np.float64)  # (n,) of the view; pi: all round
-    view_known: NDArray[np.bool_] = column(np.bool_)  # (n,) so that not seeing what is in it means something
+    view_known: NDArray[np.bool_] = column(np.bool_)  # (n,) so that where it looks is known, and not only what it saw
     detection_probability: NDArray[np.float64] = column(np.float64)  # (n,) per look, of what is in reach
     twice: NDArray[np.bool_] = column(np.bool_)  # (n,) it reports each target twice in a frame
     false_alarms_per_hour: NDArray[np.float64] = column(np.float64)  # (n,)
     looks_per_s: NDArray[np.float64] = column(np.float64)  # (n,) frames a second while it sees something
+    fades_s: NDArray[np.float64] = column(
+        np.float64
+    )  # (n,) a track that only it has seen, and too little, fades in this time
     latency_s: NDArray[np.float64] = column(np.float64)  # (n,) typical, from observed to received
     silent_after_s: NDArray[np.float64] = column(np.float64)  # (n,) infinity: never called silent

@@ -25,7 +25,7 @@ from alerts import audit as audit_log
 from alerts.outbox import Outbox, UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
-from history.tables import KINDS
+from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.configuration import load
@@ -300,6 +300,8 @@ def history(
         raise typer.BadParameter(str(error)) from error
     if bounds is not None and len(bounds) != 4:
         raise typer.BadParameter("--box takes four numbers: south,west,north,east.")
+    if bounds is not None and "lat" not in SCHEMAS[kind].names:
+        raise typer.BadParameter(f"{kind} have no place of their own; leave out --box and ask for a --track.")
     query = Query(kind, from_ns, to_ns, bounds, sensor, track, limit)
     _audit(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
     rows = history_of(c).query(query)

@@ -24,6 +24,8 @@ from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile,
 from sensors.decode import FORMATS
 from sensors.plates import token
 
+LOOKING = ("camera", "radar")  # see again, soon, what they have seen; others speak when something passes
+FADES_LOOKS, FADES_S = 10.0, 600.0
 DIRECTIONS = {"inbound": 1, "outbound": -1, "either": 0}
 
 
@@ -156,6 +158,9 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
             detection_probability=_column(entries, "detection_probability"),
             false_alarms_per_hour=_column(entries, "false_alarms_per_hour"),
             looks_per_s=_column(entries, "looks_per_s"),
+            fades_s=np.array(
+                [FADES_LOOKS / e.looks_per_s if e.kind in LOOKING else FADES_S for e in entries], np.float64
+            ),
             latency_s=_column(entries, "latency_s"),
             silent_after_s=np.array([e.silent_after_s or np.inf for e in entries], np.float64),
         ),

@@ -36,6 +36,7 @@ def sensors(count: int, **columns: Any) -> SensorColumns:
         detection_probability=np.full(count, 0.9),
         false_alarms_per_hour=np.full(count, 1.0),
         looks_per_s=np.full(count, 1.0),
+        fades_s=np.full(count, 600.0),
         latency_s=np.full(count, 0.2),
         silent_after_s=np.full(count, np.inf),
     )

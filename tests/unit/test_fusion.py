@@ -337,12 +337,15 @@ def test_a_camera_that_looks_and_does_not_see_a_track_takes_belief_from_it() -> 
     looks = Looks(*(np.array(c) for c in zip(*[(T0 + s * NS, T0 + s * NS, 0) for s in range(10, 16)], strict=True)))
     looks = looks.but(sensor=looks.sensor.astype(np.int32))
     said = {}
-    for known in (True, False):
+    for who, known in ((0, True), (0, False), (1, True), (1, False)):
         few = sensors(8, view_known=np.full(8, known))
-        state, first = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), rows, Looks.none(), None)
-        state, fused = fuse(SETTINGS, few, ONE_SECTOR, state, Detections.none(), looks, None)
-        said[known] = [int(scan.tracks.confirmed.sum()) for scan in (*first.scans, *fused.scans)][-1]
-    assert said == {True: 0, False: 1}
+        theirs = looks.but(sensor=np.full(len(looks), who, np.int32))
+        state, _ = fuse(SETTINGS, few, ONE_SECTOR, at_rest(), rows, Looks.none(), None)
+        state, _ = fuse(SETTINGS, few, ONE_SECTOR, state, Detections.none(), theirs, None)
+        said[who, known] = float(state.tracks.existence[0])
+    assert said[0, True] == said[0, False] < 0.5  # it saw the track before, so it looks there
+    assert said[0, True] < said[1, True] < said[1, False]  # another may not see the place, or not even look there
+    assert said[1, False] > 0.95
 
 
 def test_a_track_that_walks_into_another_sector_is_handed_over_and_stays_itself() -> None:
