@@ -15,7 +15,7 @@ from fusion import plates
 from fusion.coverage import false_density, undetected_density
 from fusion.estimation import largest_sigma, log_densities, packed, reweighted
 from fusion.measurements import as_seen
-from fusion.motion import moved, seconds
+from fusion.motion import blocks, moved, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector, near_each_other
 from model.classes import CLASSES
@@ -64,17 +64,31 @@ def gated(
     again = tracks.seen_ns[track] == detections.observed_ns[detection]
     again &= tracks.seen_by[track] == detections.sensor[detection]
     track, detection = track[~again], detection[~again]
-    ours, seen = tracks.take(track), detections.take(detection)
-    if (ours.sector != seen.sector).any():
-        ours = moved_to_sector(sectors, ours, seen.sector)
-    bank, weight = bank_of(ours)
-    bank = moved(bank, seconds(seen.observed_ns - ours.updated_ns))
-    d2, log_density = log_densities(bank, *as_seen(sensors, sectors, bank, weight, seen))
-    within = np.where(weight > UNLIKELY, d2, np.inf).min(axis=0) < GATE2
-    likely = reweighted(weight, log_density)[1] + _identity(ours, seen) + _alike(ours, seen)
-    likely = likely - np.log(otherwise(settings, sensors, sectors, detections))[detection]
-    caught = ours.existence * ours.visible * detectable(sensors, seen.sensor)
-    return Pairs(track, detection, likely + np.log(caught / (1 - caught))).take(within)
+    usual = -np.log(otherwise(settings, sensors, sectors, detections))
+    seen = detectable(sensors, detections.sensor)
+    found = [NO_PAIRS]
+    for part in blocks(len(track)):
+        ours, theirs = track[part], detection[part]
+        bank, weight = _in_plane_of(sectors, tracks, ours, detections.sector[theirs])
+        bank = moved(bank, seconds(detections.observed_ns[theirs] - tracks.updated_ns[ours]))
+        d2, log_density = log_densities(bank, *as_seen(sensors, sectors, bank, weight, detections, theirs))
+        within = np.where(weight > UNLIKELY, d2, np.inf).min(axis=0) < GATE2
+        likely = reweighted(weight, log_density)[1] + usual[theirs]
+        likely += _identity(tracks, ours, detections, theirs) + _alike(tracks, ours, detections, theirs)
+        caught = tracks.existence[ours] * tracks.visible[ours] * seen[theirs]
+        found.append(Pairs(ours, theirs, likely + np.log(caught / (1 - caught))).take(within))
+    return Pairs(
+        *(np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("track", "detection", "evidence"))
+    )
+
+
+def _in_plane_of(sectors: Sectors, tracks: Tracks, track: Rows, sector: NDArray[np.int16]) -> tuple[Array, Array]:
+    """Bank and weights of chosen tracks, in the planes of the sectors (k,) that they are held against."""
+    abroad = np.flatnonzero(tracks.sector[track] != sector)
+    bank = tracks.bank[track]
+    if len(abroad):
+        bank[abroad] = moved_to_sector(sectors, tracks.take(track[abroad]), sector[abroad]).bank
+    return np.ascontiguousarray(bank.transpose(1, 2, 0)), np.ascontiguousarray(tracks.weight[track].T)
 
 
 def same_identity(tracks: Tracks, detections: Detections, pairs: Pairs) -> NDArray[np.bool_]:
@@ -126,18 +140,24 @@ def _near(sectors: Sectors, tracks: Tracks, detections: Detections) -> tuple[Row
     return track[close], detection[close]
 
 
-def _identity(ours: Tracks, seen: Detections) -> Array:
+def _identity(tracks: Tracks, track: Rows, detections: Detections, detection: Rows) -> Array:
     """(k,) log evidence from object ids and plates."""
-    comparable = (ours.source != 0) & (seen.source != 0) & (ours.source_sensor == seen.sensor)
-    comparable &= (seen.observed_ns - ours.source_ns < SOURCE_NS) | (ours.source == seen.source)
-    evidence = np.where(comparable, np.where(ours.source == seen.source, SAME_SOURCE, OTHER_SOURCE), 0.0)
-    return np.asarray(evidence + plates.evidence(ours.plates, ours.plate_share, seen.plates, seen.plate_share))
+    ours, theirs = tracks.source[track], detections.source[detection]
+    evidence = plates.evidence(
+        tracks.plates[track], tracks.plate_share[track], detections.plates[detection], detections.plate_share[detection]
+    )
+    named = np.flatnonzero((ours != 0) & (theirs != 0))
+    named = named[tracks.source_sensor[track[named]] == detections.sensor[detection[named]]]
+    same = ours[named] == theirs[named]
+    fresh = detections.observed_ns[detection[named]] - tracks.source_ns[track[named]] < SOURCE_NS
+    evidence[named] += np.where(same, SAME_SOURCE, np.where(fresh, OTHER_SOURCE, 0.0))
+    return evidence
 
 
-def _alike(ours: Tracks, seen: Detections) -> Array:
+def _alike(tracks: Tracks, track: Rows, detections: Detections, detection: Rows) -> Array:
     """(k,) log evidence from classes."""
-    agreement = np.einsum("kc,kc->k", ours.class_probability, seen.class_likelihood) * len(CLASSES)
-    return np.asarray(np.log(np.maximum(agreement, 1e-3)))
+    agreement = np.einsum("kc,kc->k", tracks.class_probability[track], detections.class_likelihood[detection])
+    return np.asarray(np.log(np.maximum(agreement * len(CLASSES), 1e-3)))
 
 
 def marginals(pairs: Pairs, frame: Rows) -> Array:

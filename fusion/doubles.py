@@ -19,20 +19,16 @@ def one_each(sensors: SensorColumns, detections: Detections, frame: NDArray[np.i
     Any sensor's are, when they are all but identical; those of a sensor that is registered to report twice, when they lie
     within its error of each other. `frame` (n,) numbers the frame of each, and rises.
     """
-    alone = np.r_[True, np.diff(frame) != 0] & np.r_[np.diff(frame) != 0, True]
-    rows = np.flatnonzero(~alone & (detections.kind == Kind.POSITION))
-    if len(rows) < 2:
+    first, second = _candidates(sensors, detections, frame)
+    if not len(first):
         return detections
-    place = np.column_stack([detections.position[rows], APART_M * frame[rows]])
-    nearest = np.asarray(KDTree(place).query(place, k=2)[1], np.int64)[:, 1]
-    one = np.flatnonzero((nearest[nearest] == np.arange(len(rows))) & (np.arange(len(rows)) < nearest))
-    a, b = detections.take(rows[one]), detections.take(rows[nearest[one]])
+    a, b = detections.take(first), detections.take(second)
     inverted, _ = inverse(packed(a.covariance + b.covariance))
     far = np.where(sensors.twice[a.sensor], TWICE2, SAME2)
-    same = (frame[rows[one]] == frame[rows[nearest[one]]]) & (distance2((a.position - b.position).T, inverted) < far)
+    same = distance2((a.position - b.position).T, inverted) < far
     if not same.any():
         return detections
-    kept, dropped = rows[one[same]], rows[nearest[one[same]]]
+    kept, dropped = first[same], second[same]
     a, b = a.take(same), b.take(same)
     likelihood = a.class_likelihood + b.class_likelihood
     # Two reports with errors of their own know the place better than one; the same report twice does not.
@@ -49,3 +45,25 @@ def one_each(sensors: SensorColumns, detections: Detections, frame: NDArray[np.i
     left = np.ones(len(detections), np.bool_)
     left[dropped] = False
     return detections.put(kept, merged).take(left)
+
+
+def _candidates(
+    sensors: SensorColumns, detections: Detections, frame: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of rows of one frame, no row in two: each other's nearest, of sensors that report twice; of the others,
+    rows that follow each other in their order by place, since what is all but identical does."""
+    place = detections.kind == Kind.POSITION
+    twice = sensors.twice[detections.sensor]
+    follows = (frame[1:] == frame[:-1]) & place[1:] & place[:-1] & ~twice[1:]
+    first = np.flatnonzero(follows)
+    off = np.abs(detections.position[first + 1, 0] - detections.position[first, 0])
+    first = first[off**2 <= SAME2 * (detections.covariance[first, 0, 0] + detections.covariance[first + 1, 0, 0])]
+    first = first[np.diff(first, prepend=-2) > 1]
+    rows = np.flatnonzero(twice & place)
+    if len(rows) < 2:
+        return first, first + 1
+    where = np.column_stack([detections.position[rows], APART_M * frame[rows]])
+    nearest = np.asarray(KDTree(where).query(where, k=2)[1], np.int64)[:, 1]
+    own = np.arange(len(rows))
+    one = np.flatnonzero((nearest[nearest] == own) & (own < nearest) & (frame[rows] == frame[rows[nearest]]))
+    return np.r_[first, rows[one]], np.r_[first + 1, rows[nearest[one]]]

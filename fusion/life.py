@@ -7,7 +7,7 @@ from fusion.association import Pairs, bank_of, detectable, otherwise
 from fusion.coverage import undetected_density, watched
 from fusion.estimation import blended, largest_sigma, packed
 from fusion.measurements import given, heading
-from fusion.motion import as_matrices, begun, collapsed, habit_of, mixed, moved, seconds
+from fusion.motion import as_matrices, begun, blocks, collapsed, habit_of, mixed, moved, seconds
 from fusion.plates import fused
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
@@ -91,19 +91,26 @@ def continued(
     track, detection, chance = pairs.track[order], pairs.detection[order], chance[order]
     # A side is one track in one frame; its turn is how many frames of this track came before.
     starts = np.flatnonzero((np.diff(track, prepend=-1) != 0) | (np.diff(frame[detection], prepend=-1) != 0))
-    ends = np.append(starts[1:], len(track))
+    sizes = np.diff(np.append(starts, len(track)))
     first = np.flatnonzero(np.diff(track[starts], prepend=-1))
-    turn = np.arange(len(starts)) - np.repeat(first, np.diff(np.append(first, len(starts))))
-    for number in range(int(turn.max()) + 1):
-        sides = np.flatnonzero(turn == number)
-        row = track[starts[sides]]
-        sizes = ends[sides] - starts[sides]
-        of = np.repeat(np.arange(len(sides)), sizes)
-        which = np.arange(len(of)) + np.repeat(starts[sides] - np.append(0, np.cumsum(sizes)[:-1]), sizes)
-        seen = detections.take(detection[which])
-        ours = moved_to_sector(sectors, tracks.take(row), seen.sector[np.append(0, np.cumsum(sizes)[:-1])])
-        tracks = tracks.put(row, _updated(settings, sensors, sectors, ours, seen, of, chance[which]))
-    return tracks
+    counts = np.diff(np.append(first, len(starts)))
+    turn = np.arange(len(starts)) - np.repeat(first, counts)
+    rows, parts = track[starts[first]], []
+    for part in blocks(len(rows)):
+        ours = tracks.take(rows[part])
+        sides = slice(first[part][0], first[part][-1] + counts[part][-1])
+        whose = np.repeat(np.arange(len(ours)), counts[part])
+        for number in range(int(counts[part].max())):
+            now = np.flatnonzero(turn[sides] == number)
+            heads, lengths = starts[sides][now], sizes[sides][now]
+            of = np.repeat(np.arange(len(now)), lengths)
+            which = np.arange(len(of)) + np.repeat(heads - (np.cumsum(lengths) - lengths), lengths)
+            seen = detections.take(detection[which])
+            one = moved_to_sector(sectors, ours.take(whose[now]), detections.sector[detection[heads]])
+            one = _updated(settings, sensors, sectors, one, seen, of, chance[which])
+            ours = one if len(one) == len(ours) else ours.put(whose[now], one)
+        parts.append(ours)
+    return tracks.put(rows, Tracks.joined(parts))
 
 
 def _updated(
@@ -174,8 +181,11 @@ def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
 
 def carried(sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
     """All tracks as they are at the end of a scan, which is not before any of them was updated."""
-    if not len(tracks):
-        return tracks
+    parts = [_carried(sensors, tracks.take(part), begin_ns, end_ns) for part in blocks(len(tracks))]
+    return Tracks.joined(parts)
+
+
+def _carried(sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
     dt = seconds(end_ns - tracks.updated_ns)
     # What is seen again and again has proved itself; what was seen twice may be two false alarms.
     lives_s = np.minimum(sensors.fades_s[tracks.seen_by] * np.maximum(tracks.hits - 1, 1), SURVIVAL_S)

@@ -33,16 +33,16 @@ PASSING_MPS = 1.0  # at this pace a target crosses a ground sensor's reach, and 
 
 
 def as_seen(
-    sensors: SensorColumns, sectors: Sectors, bank: Array, weight: Array, seen: Detections
+    sensors: SensorColumns, sectors: Sectors, bank: Array, weight: Array, detections: Detections, row: Rows
 ) -> tuple[Array, Array]:
-    """Positions (2, n) and noises (3, n) of detections, each held against the track in its row of the bank (14, MODELS, n)."""
-    place, noise = seen.position.T, packed(seen.covariance)
-    rays = np.flatnonzero(seen.kind == Kind.BEARING)
+    """Positions (2, n) and noises (3, n) of rows `row` (n,) of detections, each held against a track of (14, MODELS, n)."""
+    place, noise = detections.position[row].T, packed(detections.covariance)[:, row]
+    rays = np.flatnonzero(detections.kind[row] == Kind.BEARING)
     if not len(rays):
         return place, noise
     place, noise = place.copy(), noise.copy()
-    sensor = seen.sensor[rays]
-    foot = plane_from_plane(sectors, sensors.sector[sensor], seen.sector[rays], sensors.position[sensor]).T
+    sensor, sector = detections.sensor[row[rays]], detections.sector[row[rays]]
+    foot = plane_from_plane(sectors, sensors.sector[sensor], sector, sensors.position[sensor]).T
     both = along_ray(collapsed(bank[..., rays], weight[:, rays]), foot, place[:, rays], noise[:, rays])
     place[:, rays], noise[:, rays] = both[:2], both[2:]
     return place, noise
@@ -52,7 +52,7 @@ def given(
     sensors: SensorColumns, sectors: Sectors, ours: Tracks, of: Rows, bank: Array, weight: Array, seen: Detections
 ) -> tuple[Array, Array]:
     """Bank and weights given a detection each: row k of `seen` is about track `of[k]`, whose state then is row k of the bank."""
-    place, noise = as_seen(sensors, sectors, bank, weight, seen)
+    place, noise = as_seen(sensors, sectors, bank, weight, seen, np.arange(len(seen)))
     log_density = log_densities(bank, place, noise)[1]
     special = np.flatnonzero(seen.kind != Kind.POSITION)
     if len(special):

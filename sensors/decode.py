@@ -35,6 +35,7 @@ CHECKS = {
     Reason.TOO_OLD: "Observed too long before it was received; check the sensor's clock and time zone.",
     Reason.REPEATED: "The same message again.",
 }
+REFUSED = tuple(CHECKS)
 
 
 def decode(catalogue: Catalogue, seen: Seen, messages: Messages) -> tuple[Seen, Decoded]:
@@ -97,7 +98,7 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
     """The rows that pass every check, with a rejection for each that doesn't."""
     decoded = rows.decoded()
     readings = decoded.readings
-    why = np.full(len(readings), "", object)
+    why = np.zeros(len(readings), np.int8)  # 0: nothing is wrong; else one more than the place in REFUSED
     finite, possible = _sound(readings)
     ahead = readings.observed_ns - readings.received_ns
     for where, reason in (
@@ -106,27 +107,27 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
         (ahead > limits.ahead_ns_max, Reason.IN_THE_FUTURE),
         (-ahead > limits.age_ns_max, Reason.TOO_OLD),
     ):
-        why[where & (why == "")] = reason
-    good = np.flatnonzero(why == "")
+        why[where & (why == 0)] = 1 + REFUSED.index(reason)
+    good = np.flatnonzero(why == 0)
     seen, repeated = recognise(
         seen, np.array(rows.keys(), np.uint64)[good], readings.received_ns[good], limits.repeat_ns
     )
-    why[good[repeated]] = Reason.REPEATED
-    bad = np.flatnonzero(why != "")
+    why[good[repeated]] = 1 + REFUSED.index(Reason.REPEATED)
+    bad = np.flatnonzero(why)
     sensors = rows.catalogue.sensors
     rejections = tuple(
         Rejection(
             int(readings.received_ns[i]),
             sensors[readings.sensor[i]].feed,
-            why[i],
-            CHECKS[why[i]],
+            REFUSED[why[i] - 1],
+            CHECKS[REFUSED[why[i] - 1]],
             sensors[readings.sensor[i]].id,
         )
         for i in bad
     )
     known = decoded.looks.observed_ns - decoded.looks.received_ns
-    kept = readings.take(why == "") if len(bad) else readings
-    tokens = set(kept.plate.tolist())
+    kept = readings.take(why == 0) if len(bad) else readings
+    tokens = set(kept.plate[kept.plate != 0].tolist())
     return seen, Decoded(
         kept,
         decoded.looks.take((known <= limits.ahead_ns_max) & (-known <= limits.age_ns_max)),

@@ -39,7 +39,9 @@ class Rows:
         self._plates: list[PlateText] = []
         self._candidates: list[tuple[int, Sequence[tuple[int, float]]]] = []  # (row, tokens with probabilities)
         self._tokens: dict[str, int] = {}
-        self._classes: dict[Any, int] = {}  # (the sensor's labels, what it said) → number of its vector
+        self._ways: dict[int, int] = {}  # sensor → how it is to be understood
+        self._alike: dict[Any, int] = {}  # (labels, confusion) → the same
+        self._classes: dict[Any, int] = {}  # (way, what was said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
         self.rejections: list[Rejection] = []
 
@@ -74,6 +76,30 @@ class Rows:
         self._real.append((*where, *spread, confidence, *motion))
         self._keys.append(key)
 
+    def detections(
+        self,
+        sensor: int,
+        observed_ns: int,
+        *,
+        keys: list[int],
+        places: list[tuple[Place, tuple[float, float], tuple[float, float, float]]],
+        motions: list[tuple[float, float]],
+        classes: list[int],
+        confidences: list[float],
+        sources: list[int],
+    ) -> None:
+        """As many readings of one frame, none with a plate; the lists are of one length."""
+        observed_ns, received_ns, number = _within_reach(observed_ns), self.received_ns, self.number
+        self._whole += [
+            (sensor, observed_ns, received_ns, number, place[0], said, source, 0)
+            for place, said, source in zip(places, classes, sources, strict=True)
+        ]
+        self._real += [
+            (*place[1], *place[2], confidence, *motion)
+            for place, confidence, motion in zip(places, confidences, motions, strict=True)
+        ]
+        self._keys += keys
+
     def look(self, sensor: int, observed_ns: int) -> None:
         self._looks.append((_within_reach(observed_ns), self.received_ns, sensor))
 
@@ -95,7 +121,7 @@ class Rows:
     def classes(self, sensor: int, shares: dict[str, float]) -> int:
         """A number for class shares under the sensor's own labels, to hand to `detection`."""
         own, confusion = self.catalogue.sensors[sensor].labels, self.catalogue.sensors[sensor].confusion
-        key = (own, confusion, *shares.items())
+        key = (self._way(sensor), *shares.items())
         number = self._classes.get(key)
         if number is None:
             number = self._classes[key] = len(self._vectors)
@@ -108,9 +134,17 @@ class Rows:
 
     def label(self, sensor: int, name: str, confidence: float) -> int:
         """The same for one label of a given confidence."""
-        entry = self.catalogue.sensors[sensor]
-        number = self._classes.get((entry.labels, entry.confusion, (name, confidence)))
+        way = self._ways.get(sensor)
+        number = None if way is None else self._classes.get((way, (name, confidence)))
         return self.classes(sensor, {name: confidence}) if number is None else number
+
+    def _way(self, sensor: int) -> int:
+        """A number for how a sensor's labels are to be understood; the same for all that are understood alike."""
+        way = self._ways.get(sensor)
+        if way is None:
+            entry = self.catalogue.sensors[sensor]
+            way = self._ways[sensor] = self._alike.setdefault((entry.labels, entry.confusion), len(self._alike))
+        return way
 
     def candidates(
         self, best: str, others: Mapping[str, float], observed_ns: int, sensor: int

@@ -14,7 +14,7 @@ import msgspec
 from model.rejections import Reason
 from model.time import MS, ns_from_iso
 from sensors.catalogue import Feed
-from sensors.formats.common import NAN, NO_SPREAD, Rows
+from sensors.formats.common import NAN, NO_MOTION, NO_SPREAD, Rows
 from sensors.readings import Place
 from sensors.repeats import key_of
 
@@ -86,6 +86,9 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
         return
     rows.look(sensor, frame_ns)
     key = key_of(topic, payload)
+    if all(m.time is None and m.id is None and m.plate is None for m in message.detections):
+        _plain_detections(message.detections, sensor, frame_ns, key, rows)
+        return
     for number, member in enumerate(message.detections):
         _member_detection(member, sensor, frame_ns, key, number, rows)
 
@@ -115,6 +118,42 @@ def _member_detection(member: Member, sensor: int, frame_ns: int, frame_key: int
     _detection(member, sensor, observed_ns, key, rows)
 
 
+def _plain_detections(members: list[Member], sensor: int, frame_ns: int, frame_key: int, rows: Rows) -> None:
+    """Members that have neither a time nor an id of their own nor a plate: what cameras and radars send all day.
+
+    The same as `_member_detection` of each, at a third of its cost.
+    """
+    known: dict[Any, int] = {}
+    classes = []
+    for member in members:
+        said = (member.class_, member.confidence) if isinstance(member.class_, str) else None
+        number = known.get(said, -2)
+        if number == -2:
+            number = _classes(member, sensor, rows)
+            if said is not None:
+                known[said] = number
+        classes.append(number)
+    rows.detections(
+        sensor,
+        frame_ns,
+        keys=[frame_key + number * ODD & 0xFFFFFFFFFFFFFFFF for number in range(len(members))],
+        places=[_place(member) for member in members],
+        motions=[_motion(member) for member in members],
+        classes=classes,
+        confidences=[1.0 if m.confidence is None else float(m.confidence) for m in members],
+        sources=[0 if m.source_id is None else rows.source(sensor, str(m.source_id)) for m in members],
+    )
+
+
+def _motion(member: Member) -> tuple[float, float]:
+    if member.course_deg is None and member.speed_mps is None:
+        return NO_MOTION
+    return (
+        NAN if member.course_deg is None else float(member.course_deg),
+        NAN if member.speed_mps is None else float(member.speed_mps),
+    )
+
+
 def _detection(member: Member, sensor: int, observed_ns: int, key: int, rows: Rows) -> None:
     place, where, spread = _place(member)
     rows.detection(
@@ -124,10 +163,7 @@ def _detection(member: Member, sensor: int, observed_ns: int, key: int, rows: Ro
         place=place,
         where=where,
         spread=spread,
-        motion=(
-            NAN if member.course_deg is None else float(member.course_deg),
-            NAN if member.speed_mps is None else float(member.speed_mps),
-        ),
+        motion=_motion(member),
         classes=_classes(member, sensor, rows),
         confidence=1.0 if member.confidence is None else float(member.confidence),
         source=0 if member.source_id is None else rows.source(sensor, str(member.source_id)),
