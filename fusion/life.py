@@ -246,8 +246,13 @@ def at_hand(settings: Settings, sensors: SensorColumns, tracks: Tracks, time_ns:
 
 def told(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
     """(n,) which tracks the world is told of: all but those that are only remembered."""
-    believed = tracks.existence >= settings.told_existence
+    believed = (tracks.existence >= settings.told_existence) & ~vague(settings, tracks)
     return np.asarray(~tracks.confirmed | (believed & (time_ns - tracks.seen_ns <= settings.coast_ns)))
+
+
+def vague(settings: Settings, tracks: Tracks) -> NDArray[np.bool_]:
+    """(n,) which tracks are too uncertain of where they are to be shown anywhere."""
+    return np.asarray((tracks.covariance[:, 0, 0] + tracks.covariance[:, 1, 1]) / 2 > settings.vague_m**2)
 
 
 def _normalised(weights: Array) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.association import Pairs
-from fusion.life import told
+from fusion.life import told, vague
 from fusion.settings import Settings
 from model.detections import Detections
 from model.tracks import Reasons, Tracks, What
@@ -42,12 +42,15 @@ def changed(settings: Settings, before: Tracks, after: Tracks, kept: Tracks, beg
     now = told(settings, after, end_ns)
     lost = after.take(np.isin(after.id, was) & ~now)
     unseen = end_ns - lost.seen_ns > settings.coast_ns
+    lapsed = vague(settings, lost) & ~unseen
+    missed = ~unseen & ~lapsed
     gone = after.take(~np.isin(after.id, kept.id))
     return Reasons.joined(
         [
             _of(fresh, What.CONFIRMED, np.full(len(fresh), end_ns)),
             _of(lost.take(unseen), What.UNSEEN, np.full(int(unseen.sum()), end_ns)),
-            _of(lost.take(~unseen), What.MISSED, np.full(int((~unseen).sum()), end_ns)),
+            _of(lost.take(lapsed), What.VAGUE, np.full(int(lapsed.sum()), end_ns)),
+            _of(lost.take(missed), What.MISSED, np.full(int(missed.sum()), end_ns)),
             _of(gone, What.FORGOTTEN, np.full(len(gone), end_ns)),
         ]
     )

@@ -14,4 +14,7 @@ class Settings:
     birth_per_m2: float = 1e-6  # undetected targets expected per m² where nobody looks
     confirm_existence: float = 0.95
     told_existence: float = 0.5
+    vague_m: float = (
+        80.0  # nor of one vaguer than this, one axis: it is hardly more likely within 100 m of there than not
+    )
     drop_existence: float = 0.01

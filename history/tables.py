@@ -127,7 +127,7 @@ def track_rows(time_ns: int, tracks: Tracks, lat: Array, lon: Array, sensor_ids:
 
 def reason_rows(time_ns: int, reasons: Reasons, sensor_ids: Sequence[str]) -> pa.Table:
     """Rows of what became of one scan's tracks."""
-    names = np.array([what.name.lower() for what in What], object)
+    names = np.array([what.name.lower() for what in sorted(What)], object)
     return pa.table(
         [
             np.full(len(reasons), time_ns, np.int64),

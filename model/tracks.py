@@ -58,6 +58,7 @@ class What(IntEnum):
     FOUND_AGAIN = 3  # `other`, newly confirmed, is this one that was lost; probability: that it is
     UNSEEN = 4  # told of no more: no sensor has seen it for too long; probability: that it is there
     MISSED = 5  # told of no more: sensors looked where it should be and did not see it; probability: as above
+    VAGUE = 7  # told of no more: it may be anywhere about there; probability: as above
     FORGOTTEN = 6  # dropped: too long unseen, too vague, or hardly there; probability: as above
 
 

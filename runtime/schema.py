@@ -77,6 +77,7 @@ class Fusion(Strict):
     birth_per_km2: Positive = Field(1.0, description="Targets expected per km² where nobody looks")
     confirm_existence: Share = Field(0.95, description="A track surer than this is told of")
     told_existence: Share = Field(0.5, description="Until it is less sure than this")
+    vague_m: Positive = Field(80.0, description="Or until its standard deviation, one axis, is more than this")
     drop_existence: Share = Field(0.01, description="A track that was never told of is dropped below this")
 
 

@@ -115,6 +115,7 @@ def settings_of(c: Configuration) -> Settings:
         birth_per_m2=said.birth_per_km2 / 1e6,
         confirm_existence=said.confirm_existence,
         told_existence=said.told_existence,
+        vague_m=said.vague_m,
         drop_existence=said.drop_existence,
     )
 
