@@ -8,11 +8,9 @@ Then late and shuffled arrival, the cutting into sectors, and ambiguity that the
 import argparse
 from typing import Any
 
-import numpy as np
-
-from benchmarks.peers import Run, consistency, marchwarden, origin_known, stone_soup, truth_of
-from benchmarks.scenes import Scene, strip
-from geo.frames import Sectors, plane_from_wgs84, sector_of, wgs84_from_plane
+from benchmarks.peers import Run, consistency, marchwarden, origin_known, truth_of
+from benchmarks.scenes import Scene, arriving_late, in_sectors, strip
+from benchmarks.stonesoup_peer import stone_soup
 from runtime.score.score import compared
 
 COUNTS = (20, 100, 500)
@@ -53,36 +51,20 @@ def beside_stone_soup(targets: int, seed: int, budget_s: float) -> None:
 
 def late(targets: int, seed: int) -> None:
     """Ground sensors up to 30 s late, plate readers up to 10 s; everything else as it was."""
-    scene, random = strip(targets, seed), np.random.default_rng(seed)
-    sensor = scene.detections.sensor
-    delay = np.where(scene.is_ground()[sensor], random.uniform(0, 29, len(sensor)), 0.0)
-    delay = np.where(scene.is_plate_reader()[sensor], random.uniform(0, 10, len(sensor)), delay)
+    scene = strip(targets, seed)
     bound = compared(truth_of(scene), origin_known(scene).table)
-    for name, one in (("in order", scene), ("late and shuffled", scene.arriving(delay))):
+    for name, one in (("in order", scene), ("late and shuffled", arriving_late(scene, seed))):
         print(row(name, f"{targets}", one, marchwarden(one), bound), flush=True)
 
 
 def cut(targets: int, seed: int) -> None:
     """The same scene in one sector, and in sectors 5 km across with each thing in the plane of where it lies."""
     scene = strip(targets, seed)
-    centre = scene.sectors
-    lat, lon = wgs84_from_plane(centre, np.zeros(4, np.int16), np.array([[x, 0.0] for x in (-7500, -2500, 2500, 7500)]))
-    four = Sectors(tuple(lat.tolist()), tuple(lon.tolist()), 100_000.0)
     bound = compared(truth_of(scene), origin_known(scene).table)
     whole = marchwarden(scene)
     print(row("one sector", f"{targets}", scene, whole, bound))
-    split = marchwarden(in_sectors(scene, four), back_to=centre)
+    split = marchwarden(in_sectors(scene), back_to=scene.sectors)
     print(row("four sectors", f"{targets}", scene, split, bound), flush=True)
-
-
-def in_sectors(scene: Scene, sectors: Sectors) -> Scene:
-    """The scene with every position in the plane of its sector. A few km apart, planes differ by no turn to speak of."""
-    moved = []
-    for columns in (scene.detections, scene.sensors):
-        lat, lon = wgs84_from_plane(scene.sectors, columns.sector, columns.position)
-        own = sector_of(sectors, lat, lon)
-        moved.append(columns.but(sector=own, position=plane_from_wgs84(sectors, own, lat, lon)))
-    return scene.but(sectors=sectors, detections=moved[0], sensors=moved[1])
 
 
 def main() -> None:

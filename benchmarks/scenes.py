@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from geo.frames import Sectors, sectors_along
+from geo.frames import Sectors, plane_from_wgs84, sector_of, sectors_along, wgs84_from_plane
 from model.classes import CLASSES
 from model.detections import PLATES, Detections, Kind, Looks
 from model.time import NS, ns_from_iso
@@ -290,3 +290,27 @@ def _classes(word: NDArray[np.int64]) -> Array:
     shares = np.full((len(word), len(CLASSES)), (1 - CONFUSION) / (len(CLASSES) - 1))
     shares[np.arange(len(word)), word] = CONFUSION
     return shares
+
+
+def arriving_late(scene: Scene, seed: int) -> Scene:
+    """Ground sensors up to 30 s late, plate readers up to 10 s; everything else as it was."""
+    random, sensor = np.random.default_rng(seed), scene.detections.sensor
+    delay = np.where(scene.is_ground()[sensor], random.uniform(0, 29, len(sensor)), 0.0)
+    return scene.arriving(np.where(scene.is_plate_reader()[sensor], random.uniform(0, 10, len(sensor)), delay))
+
+
+def in_sectors(scene: Scene) -> Scene:
+    """The scene cut into four sectors 5 km across, with every position in the plane of its own.
+
+    A few km apart, planes differ by no turn to speak of, so covariances stay as they are.
+    """
+    middles = np.array([[LENGTH_M * share, 0.0] for share in (-0.375, -0.125, 0.125, 0.375)])
+    lat, lon = wgs84_from_plane(scene.sectors, np.zeros(4, np.int16), middles)
+    sectors = Sectors(tuple(lat.tolist()), tuple(lon.tolist()), 100_000.0)
+
+    def moved(columns: Any) -> Any:
+        lat, lon = wgs84_from_plane(scene.sectors, columns.sector, columns.position)
+        own = sector_of(sectors, lat, lon)
+        return columns.but(sector=own, position=plane_from_wgs84(sectors, own, lat, lon))
+
+    return scene.but(sectors=sectors, detections=moved(scene.detections), sensors=moved(scene.sensors))

@@ -218,10 +218,12 @@ def unseen(sensors: SensorColumns, sectors: Sectors, tracks: Tracks, looks: Look
     row, which, chance = watched(sensors, sectors, missing, looker)
     stranger = np.where(sensors.view_known[looker[which]], STRANGER, 0.0)
     knows = (missing.sensors[row] == looker[which][:, None]).any(axis=1)
-    chance = chance * detectable(sensors, looker[which]) * np.where(knows, 1.0, stranger)
-    missed = np.exp(np.bincount(row, looked[which] * np.log1p(-chance), len(rows)))
-    both = missing.visible * missed
-    missable = both + 1 - missing.visible
+    caught = detectable(sensors, looker[which]) * np.where(knows, 1.0, stranger)
+    missed = np.exp(np.bincount(row, looked[which] * np.log1p(-chance * caught), len(rows)))
+    # Being just outside the view explains this miss and the next ones too, so hidden is believed sooner than the chance of
+    # being in view alone says: half-way, in logarithms, to its having been in view for certain.
+    missable = missing.visible * missed + 1 - missing.visible
+    both = missing.visible * np.exp(np.bincount(row, looked[which] * np.log1p(-np.sqrt(chance) * caught), len(rows)))
     left = missing.existence * missable
     existence, visible = tracks.existence.copy(), tracks.visible.copy()
     existence[rows], visible[rows] = left / (1 - missing.existence + left), both / missable
