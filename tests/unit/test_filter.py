@@ -8,6 +8,7 @@ from scipy.linalg import expm
 from scipy.stats import multivariate_normal
 
 from fusion.association import Pairs, marginals
+from fusion.coverage import false_density, undetected_density, watched
 from fusion.estimation import (
     REACH_SIGMAS,
     blended,
@@ -21,10 +22,12 @@ from fusion.estimation import (
 from fusion.measurements import heading
 from fusion.motion import MEMORY_S, SPEED_SIGMA_MPS, begun, collapsed, habit_of, mixed, moved
 from fusion.plates import evidence, fused
+from fusion.settings import Settings
 from model.classes import CLASSES
 from model.detections import PLATES
-from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW
-from tests.builders import detections
+from model.tracks import COLUMN, COMPONENTS, FULL, MODELS, ROW, Tracks
+from model.world import SensorColumns
+from tests.builders import ONE_SECTOR, detections, sensors
 
 # ── motion and estimation ────────────────────────────────────────────────────────────────────────
 
@@ -258,3 +261,43 @@ def test_two_readings_are_evidence_by_what_both_may_be() -> None:
     assert 3.0 < evidence(*same, *likely)[0] < 6.0
     assert evidence(*same, *other) == pytest.approx(-6.0)
     assert evidence(*same, *read_as({})) == 0.0
+
+
+# ── coverage ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def fan(**columns: np.ndarray) -> SensorColumns:
+    """One camera at the origin that looks east, 30° to either side, from 20 m to 1,000 m."""
+    view = {"range_m": [1000.0], "near_m": [20.0], "facing_rad": [0.0], "half_angle_rad": [np.radians(30)]}
+    return sensors(1, **view | columns)
+
+
+@pytest.mark.parametrize(
+    ("place", "chance"),
+    [
+        ([500.0, 0.0], 1.0),
+        ([1000.0, 0.0], 0.5),
+        ([1100.0, 0.0], 0.0),
+        ([20.0, 0.0], 0.5),
+        ([-500.0, 0.0], 0.0),
+        ([500 * np.cos(np.radians(30)), 500 * np.sin(np.radians(30))], 0.5),
+        ([0.0, 500.0], 0.0),
+    ],
+)
+def test_a_track_is_in_view_as_far_as_its_uncertainty_lies_in_it(place: list[float], chance: float) -> None:
+    track = Tracks.blank(1).but(mean=np.array([[*place, 0, 0]]), covariance=25.0 * np.eye(4)[None])
+    _, _, found = watched(fan(), ONE_SECTOR, track, np.array([0], np.int32))
+    assert found.sum() == pytest.approx(chance, abs=0.02)
+
+
+def test_someone_new_is_expected_at_the_edge_of_a_view_and_not_in_its_middle() -> None:
+    rows = detections(0.0, [[600.0, 0.0], [995.0, 0.0], [5000.0, 0.0]])
+    middle, edge, beyond = undetected_density(Settings(), fan(), ONE_SECTOR, rows)
+    assert edge > 10 * middle
+    assert beyond == pytest.approx(Settings().birth_per_m2, rel=0.5)
+
+
+def test_false_alarms_are_spread_over_the_view() -> None:
+    camera = fan(false_alarms_per_hour=np.array([720.0]), looks_per_s=np.array([1.0]))
+    area = np.radians(30) * (1000.0**2 - 20.0**2)
+    assert false_density(camera, np.array([0]))[0] == pytest.approx(0.2 / area)
