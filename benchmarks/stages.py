@@ -156,7 +156,7 @@ def main() -> None:
                 "update",
                 timed(lambda: continued(settings, sensors, world.sectors, tracks, seen, frame, pairs, chance)),
                 "predict alone",
-                timed(lambda: carried(sensors, tracks, T0 + 8 * NS, T0 + 9 * NS)),
+                timed(lambda: carried(settings, sensors, tracks, T0 + 8 * NS, T0 + 9 * NS)),
             ),
             ("judge zones and line", timed(lambda: observed(world.ground, memory, subjects)), "", None),
             ("journal, write and sync", timed(journaled), "", None),

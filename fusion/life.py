@@ -9,6 +9,7 @@ from fusion.estimation import blended, largest_sigma, packed
 from fusion.measurements import given, heading
 from fusion.motion import as_matrices, begun, blocks, collapsed, habit_of, mixed, moved, seconds
 from fusion.plates import fused
+from fusion.roads import bent
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector
 from model.classes import CLASSES
@@ -19,6 +20,7 @@ from model.world import SensorColumns
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+DRIVING = 2  # the model of what keeps to roads
 EXPECTED = np.array([0.40, 0.25, 0.25, 0.04, 0.02, 0.04])  # classes, before anything is known of a track
 ON_LAND = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 1.0])  # of those, who sets off a ground sensor or a fence
 CLASS_FLOOR = 0.01  # no sensor's word makes a class impossible
@@ -179,19 +181,22 @@ def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
     return np.asarray(order[starts])
 
 
-def carried(sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
+def carried(settings: Settings, sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
     """All tracks as they are at the end of a scan, which is not before any of them was updated."""
-    parts = [_carried(sensors, tracks.take(part), begin_ns, end_ns) for part in blocks(len(tracks))]
+    parts = [_carried(settings, sensors, tracks.take(part), begin_ns, end_ns) for part in blocks(len(tracks))]
     return Tracks.joined(parts)
 
 
-def _carried(sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
+def _carried(settings: Settings, sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
     dt = seconds(end_ns - tracks.updated_ns)
     # What is seen again and again has proved itself; what was seen twice may be two false alarms.
     lives_s = np.minimum(sensors.fades_s[tracks.seen_by] * np.maximum(tracks.hits - 1, 1), SURVIVAL_S)
     within_s = seconds(end_ns - np.maximum(tracks.born_ns, begin_ns))
     bank, weight = mixed(*bank_of(tracks), habit_of(tracks.class_probability), within_s)
+    start, drives = collapsed(bank, weight)[:4], weight[DRIVING] > 0.5
     bank = moved(bank, dt)
+    if drives.any() and len(settings.roads.start):
+        bank[..., drives] = bent(settings.roads, tracks.sector[drives], start[:, drives], bank[..., drives])
     mean, covariance = as_matrices(collapsed(bank, weight))
     return tracks.but(
         updated_ns=np.full(len(tracks), end_ns, np.int64),

@@ -40,7 +40,7 @@ def scanned(
     known, unknown, pairs, chance = _followed(settings, sensors, sectors, before, detections, frame)
     news = np.flatnonzero(unknown > UNKNOWN)
     fresh, founded = _founded(settings, sensors, sectors, detections.take(news), frame[news], unknown[news])
-    tracks = carried(sensors, Tracks.joined([known, fresh]), begin_ns, end_ns)
+    tracks = carried(settings, sensors, Tracks.joined([known, fresh]), begin_ns, end_ns)
     tracks = unseen(sensors, sectors, tracks, looks, begin_ns)
     tracks, found = stitched(settings, sectors, tracks, before, end_ns)
     kept = tracks.take(lasting(settings, tracks, end_ns))

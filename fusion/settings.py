@@ -1,6 +1,8 @@
 """What the technician may set about fusion, with units."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from geo.roads import Roads, roads_of
 
 
 @dataclass(frozen=True)
@@ -18,3 +20,4 @@ class Settings:
         80.0  # nor of one vaguer than this, one axis: it is hardly more likely within 100 m of there than not
     )
     drop_existence: float = 0.01
+    roads: Roads = field(default_factory=lambda: roads_of([], [], []))  # that what drives keeps to

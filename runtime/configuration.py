@@ -26,6 +26,7 @@ from runtime.schema import (
     Camera,
     JurisdictionProperties,
     LineProperties,
+    RoadProperties,
     RulesFile,
     SensorEntry,
     SensorsFile,
@@ -38,6 +39,7 @@ SHAPES: dict[type[BaseModel], tuple[str, ...]] = {
     ZoneProperties: ("Polygon", "MultiPolygon"),
     JurisdictionProperties: ("Polygon", "MultiPolygon"),
     LineProperties: ("LineString", "MultiLineString"),
+    RoadProperties: ("LineString", "MultiLineString"),
 }
 
 
@@ -62,6 +64,7 @@ def load(folder: Path) -> Configuration:
         zones=tuple(_features(reading, files.zones, ZoneProperties)),
         lines=tuple(_features(reading, files.border, LineProperties)),
         jurisdictions=tuple(_features(reading, files.jurisdictions, JurisdictionProperties)),
+        roads=tuple(_features(reading, files.roads, RoadProperties)) if files.roads else (),
     )
     crosscheck(reading, configuration)
     if reading.mistakes:

@@ -13,6 +13,7 @@ from runtime.schema import (
     Agreement,
     JurisdictionProperties,
     LineProperties,
+    RoadProperties,
     SensorEntry,
     SiteFile,
     ZoneProperties,
@@ -53,6 +54,7 @@ class Configuration:
     zones: tuple[Drawn[ZoneProperties], ...]
     lines: tuple[Drawn[LineProperties], ...]
     jurisdictions: tuple[Drawn[JurisdictionProperties], ...]
+    roads: tuple[Drawn[RoadProperties], ...]
 
     @property
     def state(self) -> Path:

@@ -45,6 +45,7 @@ class Files(Strict):
     sensors: list[str] = ["sensors/*.toml", "sensors/*.csv"]
     zones: str = "zones.geojson"
     border: str = "border.geojson"
+    roads: str = Field("", description="LineStrings that what drives keeps to; empty: none")
     jurisdictions: str = "jurisdictions.geojson"
     rules: str = "rules.toml"
     agencies: str = "agencies.toml"
@@ -364,6 +365,13 @@ class LineProperties(Strict):
     name: str = ""
     home: Literal["left", "right"] = Field(description="Which side is ours, walking along the line as drawn")
     error_m: NotNegative = Field(5.0, description="Stated error of the line")
+
+
+class RoadProperties(Strict):
+    """Properties of a LineString in the roads file."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    width_m: Positive = 8.0
 
 
 class JurisdictionProperties(Strict):

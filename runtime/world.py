@@ -1,5 +1,6 @@
 """From configuration to the world that `advance` works in, and what of the geography deserves a warning."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from alerts.rules import Agency, Agreement, Ground, Rule
 from fusion.settings import Settings
 from geo.frames import Sectors, convergence, plane_from_wgs84, sector_of, sectors_along
 from geo.jurisdictions import gaps, jurisdictions_of, overlaps
+from geo.roads import roads_along
 from geo.zones import lines_of, zones_of
 from model.alerts import EventKind
 from model.classes import CLASS_INDEX, CLASSES
@@ -18,8 +20,8 @@ from model.time import ns_from_seconds
 from model.world import SensorColumns
 from runtime.advance import World
 from runtime.crosscheck import NATIVE, source_of
-from runtime.entries import Configuration
-from runtime.schema import Camera, Conditions, DetectEntry, ProfileEntry, SensorEntry
+from runtime.entries import Configuration, Drawn
+from runtime.schema import Camera, Conditions, DetectEntry, ProfileEntry, RoadProperties, SensorEntry
 from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile, Sensor
 from sensors.decode import FORMATS
 from sensors.plates import token
@@ -55,7 +57,7 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
         [d.geometry for d in c.jurisdictions],
     )
     catalogue = catalogue_of(c, sectors, plate_key)
-    settings = settings_of(c)
+    settings = settings_of(c, sectors)
     ground = Ground(
         site=c.site.site.name,
         rules=tuple(_rule(w.value, catalogue, zones.ids, lines.ids, plate_key) for w in c.rules),
@@ -103,7 +105,7 @@ def sectors_of(c: Configuration) -> Sectors:
     return sectors_along(lonlat[:, 1], lonlat[:, 0])
 
 
-def settings_of(c: Configuration) -> Settings:
+def settings_of(c: Configuration, sectors: Sectors) -> Settings:
     said = c.site.fusion
     return Settings(
         scan_ns=ns_from_seconds(said.scan_s),
@@ -117,7 +119,14 @@ def settings_of(c: Configuration) -> Settings:
         told_existence=said.told_existence,
         vague_m=said.vague_m,
         drop_existence=said.drop_existence,
+        roads=roads_along(sectors, *_pieces(c.roads)),
     )
+
+
+def _pieces(roads: Sequence[Drawn[RoadProperties]]) -> tuple[list[shapely.LineString], list[float]]:
+    """Every unbroken line, with half its width."""
+    parts = [(part, road.properties.width_m / 2) for road in roads for part in shapely.get_parts(road.geometry)]
+    return [part for part, _ in parts], [half for _, half in parts]
 
 
 def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalogue:

@@ -189,3 +189,19 @@ def test_mistakes_are_rendered_a_paragraph_each(site: Path) -> None:
         render(found.value.found)
         == "rules.toml: rule 'inbound-crossing' (line 4): line: 'boarder' is no line in the border file. Did you mean 'border'?"
     )
+
+
+def test_roads_are_read_where_a_file_of_them_is_named(site: Path) -> None:
+    def network(geometry: dict[str, object]) -> None:
+        feature = {"type": "Feature", "properties": {"highway": "track", "width_m": 6}, "geometry": geometry}
+        (site / "roads.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+
+    assert len(world_of(load(site), KEY).fusion.roads.start) == 0
+    text = (site / "site.toml").read_text()
+    (site / "site.toml").write_text(text.replace("[fusion]", '[files]\nroads = "roads.geojson"\n\n[fusion]', 1))
+    network({"type": "LineString", "coordinates": [[-110.62, 31.34], [-110.60, 31.34], [-110.60, 31.36]]})
+    roads = world_of(load(site), KEY).fusion.roads
+    assert roads.length_m == pytest.approx([1902.0, 2218.0], rel=0.01)
+    assert roads.half_width_m.tolist() == [3.0, 3.0]
+    network({"type": "Point", "coordinates": [-110.62, 31.34]})
+    assert any("roads.geojson" in said and "Draw a LineString" in said for said in mistakes(site))

@@ -1,5 +1,6 @@
 """Fusion: the life of a track, kinds of measurement, reasons, event time."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from fusion.layers import layers_of
 from fusion.order import FusionState, at_rest, fuse
 from fusion.settings import Settings
 from geo.frames import Sectors, plane_from_wgs84, sector_of, wgs84_from_plane
+from geo.roads import roads_of
 from model.classes import CLASSES
 from model.detections import Detections, Kind, Looks
 from model.time import NS
@@ -292,6 +294,25 @@ def test_a_car_read_kilometres_apart_is_one_track() -> None:
     told = state.tracks.take(state.tracks.confirmed)
     assert len(told) == 1
     assert told.hits[0] == 8
+
+
+def test_a_car_that_nobody_sees_follows_the_bend_of_its_road() -> None:
+    """Seen for 20 s on a road that turns left 150 m on; 15 s later it is round the bend, where straight on it would not be."""
+    road = roads_of([np.array([[-1000.0, 0.0], [500.0, 0.0], [500.0, 900.0]])], [0], [4.0])
+    at = np.arange(20.0)
+    vehicle = np.tile(np.eye(len(CLASSES))[1] * 0.9 + 0.02, (20, 1))
+    rows = detections(at, np.stack([70 + 15 * at, 0 * at], axis=1), sigma_m=2.0).but(class_likelihood=vehicle)
+    away = {}
+    for name, network in (("road", road), ("none", roads_of([], [], []))):
+        _, scans = run(rows, detections(36.0, [[9e3, 9e3]]), settings=replace(SETTINGS, roads=network, vague_m=500.0))
+        scan = next(s for s in scans if s.time_ns >= T0 + 34 * NS)
+        gone = 70 + 15 * (scan.time_ns - T0) / NS - 500
+        away[name] = np.hypot(*(scan.tracks.mean[scan.tracks.confirmed][0, :2] - [500.0, gone]))
+        velocity = scan.tracks.mean[scan.tracks.confirmed][0, 2:]
+        assert np.linalg.eigvalsh(scan.tracks.covariance[0]).min() > 0
+        if name == "road":
+            assert velocity[1] > 10 > 2 > abs(velocity[0])
+    assert away["road"] < 30.0 < 80.0 < away["none"]
 
 
 # ── reasons ──────────────────────────────────────────────────────────────────────────────────────
