@@ -184,6 +184,7 @@ class Pipeline:
     def configure(self, c: Configuration) -> None:
         """Take a configuration into use. What the state says of things that the new one no longer has is let go."""
         self._parts = Parts(PARTS)
+        self._begun: State | None = None
         self._c, self._world = c, world_of(c, plate_key(c))
         self._mark = fingerprint(self._world)
         kept = self.outbox.snapshot()
@@ -210,7 +211,7 @@ class Pipeline:
         frames, until_ns = self._read()
         if frames and self.state is None:
             first_ns = int(self._rest.received_ns[0]) if len(self._rest) else until_ns
-            self.state = beginning(self._world, grid(first_ns) - 1)
+            self.state = self._begun = beginning(self._world, grid(first_ns) - 1)
         if self.state is not None and until_ns:
             self._advance(until_ns)
         self._commit_when_due()
@@ -225,7 +226,8 @@ class Pipeline:
     def _read(self) -> tuple[list[Frame], int]:
         frames: list[Frame] = []
         count, start, until_ns = 0, self._next, 0
-        now_ns = 0 if self.state is None else self.state.now_ns
+        # A state that has only begun stands at the end of its first step, and has taken in nothing of that step yet.
+        now_ns = 0 if self.state is None or self.state is self._begun else self.state.now_ns
         parts = [self._rest] if len(self._rest) else []
         try:
             for frame in journal.read(self._places.journal, self._keys, self._next):
