@@ -5,19 +5,22 @@ One worker a channel, so that a receiver that is slow or away delays nobody else
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from alerts.channels import Channel, Delivered, Refused, TryAgain
+from alerts.channels.results import Channel, Delivered, Refused, TryAgain
 from alerts.outbox import Due, Outbox
-from model.time import ns_from_seconds
+from model.time import NS, ns_from_seconds
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 300.0
 ATTEMPTS_MAX = 200  # some sixteen hours at the longest wait
 REFUSALS_MAX = 3  # a receiver that says no is asked this often
-IDLE_S = 0.05
+AT_ONCE = 200  # deliveries handed to a channel together
+IDLE_S = 0.25  # between looks, when nobody says that there is something
+MINUTE_NS = 60 * NS
 
 
 class Clock(Protocol):
@@ -28,17 +31,44 @@ class Clock(Protocol):
     def wait(self, seconds: float, stop: threading.Event) -> None: ...
 
 
-def deliver(outbox: Outbox, channel: Channel, clock: Clock, chance: Callable[[], float] = random.random) -> int:
+class Allowance:
+    """How many deliveries a channel may still have in this minute."""
+
+    def __init__(self, per_minute: int | None) -> None:
+        self._per_minute = per_minute
+        self._given: deque[int] = deque()
+
+    def left(self, now_ns: int) -> int:
+        if self._per_minute is None:
+            return AT_ONCE
+        while self._given and now_ns - self._given[0] >= MINUTE_NS:
+            self._given.popleft()
+        return min(self._per_minute - len(self._given), AT_ONCE)
+
+    def take(self, count: int, now_ns: int) -> None:
+        if self._per_minute is not None:
+            self._given.extend([now_ns] * count)
+
+
+def deliver(
+    outbox: Outbox,
+    channel: Channel,
+    clock: Clock,
+    allowance: Allowance | None = None,
+    chance: Callable[[], float] = random.random,
+) -> int:
     """One round: what is due on a channel is sent, and what became of it is written down. How many were due."""
-    due = outbox.due(channel.id, clock.now_ns())
+    allowance, now_ns = allowance or Allowance(channel.per_minute), clock.now_ns()
+    due = outbox.due(channel.id, now_ns, allowance.left(now_ns))
     if not due:
         return 0
+    allowance.take(len(due), now_ns)
     results = channel.send([d.delivery for d in due])
     now_ns = clock.now_ns()
     outbox.delivered([d.number for d, r in zip(due, results, strict=True) if isinstance(r, Delivered)], now_ns)
     for each, result in zip(due, results, strict=True):
         if not isinstance(result, Delivered):
-            outbox.failed(each.number, result.error, next_try_ns(each, result, now_ns, chance()))
+            outbox.failed(each, result.error, next_try_ns(each, result, now_ns, chance()))
     return len(due)
 
 
@@ -51,35 +81,42 @@ def next_try_ns(due: Due, result: TryAgain | Refused, now_ns: int, chance: float
     if due.attempts + 1 >= limit:
         return None
     if isinstance(result, TryAgain) and result.after_s is not None:
-        return now_ns + ns_from_seconds(result.after_s)
+        return now_ns + ns_from_seconds(min(result.after_s, LONGEST_WAIT_S))
     longest_s = min(FIRST_WAIT_S * 2 ** min(due.attempts, 20), LONGEST_WAIT_S)
     return now_ns + ns_from_seconds(longest_s * (0.1 + 0.9 * chance))
 
 
 class Couriers:
-    """The workers of all channels. `stop` lets them end what they are at."""
+    """The workers of all channels. `wake` tells them that there is something; `stop` lets them end what they are at."""
 
     def __init__(self, database: Path, channels: list[Channel], clock: Clock) -> None:
         self._stop = threading.Event()
+        self._bells = [threading.Event() for _ in channels]
         self._threads = [
             threading.Thread(
-                target=self._work, args=(database, channel, clock), name=f"channel {channel.id}", daemon=True
+                target=self._work, args=(database, channel, clock, bell), name=f"channel {channel.id}", daemon=True
             )
-            for channel in channels
+            for channel, bell in zip(channels, self._bells, strict=True)
         ]
         for thread in self._threads:
             thread.start()
 
+    def wake(self) -> None:
+        for bell in self._bells:
+            bell.set()
+
     def stop(self, timeout_s: float = 5.0) -> None:
         self._stop.set()
+        self.wake()
         for thread in self._threads:
             thread.join(timeout_s)
 
-    def _work(self, database: Path, channel: Channel, clock: Clock) -> None:
-        outbox = Outbox(database)
+    def _work(self, database: Path, channel: Channel, clock: Clock, bell: threading.Event) -> None:
+        outbox, allowance = Outbox(database), Allowance(channel.per_minute)
         while not self._stop.is_set():
-            if not deliver(outbox, channel, clock):
-                clock.wait(IDLE_S, self._stop)
-        deliver(outbox, channel, clock)
+            bell.clear()
+            if not deliver(outbox, channel, clock, allowance):
+                clock.wait(IDLE_S, bell)
+        deliver(outbox, channel, clock, allowance)
         channel.close()
         outbox.close()

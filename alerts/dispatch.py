@@ -1,26 +1,46 @@
-"""From alerts to deliveries: one for each agency that is told and each of its channels."""
+"""From alerts to deliveries: one for each channel that is told.
+
+A channel that never heard of an incident is told of it as raised, whatever revision it is, and never of its end alone. What is
+muted goes to nobody, but its end goes to those who knew of it.
+"""
 
 from collections.abc import Iterable
 
-from alerts.rules import Ground
+from alerts.routing import channels_of
+from alerts.rules import Agency, Ground
 from alerts.wire import delivery_key, encoded, record_of
-from model.alerts import Alert, Delivery
+from model.alerts import Alert, Delivery, Phase, Routed
+from model.time import iso_from_ns
 
 
 def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
     """The deliveries of `alerts`, in their order."""
-    agencies = {agency.id: agency for agency in ground.agencies}
     deliveries = []
     for alert in alerts:
-        for route in alert.incident.routed:
-            agency = agencies[route.agency]
-            for channel, _ in agency.channels:
-                key = delivery_key(agency.id, channel, alert.incident.key, alert.incident.revision)
-                record = record_of(alert, agency.plates) | {"delivery": key, "to": agency.id}
-                deliveries.append(
-                    Delivery(key, agency.id, channel, alert.incident.key, alert.incident.revision, encoded(record))
-                )
+        incident = alert.incident
+        if incident.muted and incident.phase is not Phase.CLEARED:
+            continue
+        informed = {i.channel: i for i in incident.informed}
+        for route, channel in channels_of(ground, incident):
+            known = informed.get(channel.id)
+            if known is None:
+                continue
+            agency = ground.agency_of[route.agency]
+            record = record_of(alert, withheld_from(agency, route))
+            first = {"phase": Phase.RAISED.value} if known.revision == incident.revision else {}
+            key = delivery_key(agency.id, channel.id, incident.key, incident.revision)
+            told = {
+                "delivery": delivery_key(agency.id, channel.id, incident.key, known.revision),
+                "time": iso_from_ns(known.told_ns),
+            }
+            body = record | first | {"delivery": key, "to": agency.id, "first_told": told}
+            deliveries.append(Delivery(key, agency.id, channel.id, incident.key, incident.revision, encoded(body)))
     return tuple(deliveries)
+
+
+def withheld_from(agency: Agency, route: Routed) -> frozenset[str]:
+    """Fields that an agency is not given: plates unless it is entitled, and what its agreement keeps back."""
+    return frozenset(route.withheld) | (frozenset() if agency.plates else frozenset({"plate"}))
 
 
 def alert_line(alert: Alert) -> bytes:

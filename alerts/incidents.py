@@ -1,172 +1,160 @@
-"""Events into incidents: one real-world happening is one incident, with revisions.
+"""Events into incidents: one real-world happening is one incident, whatever rules, tracks and sensors have a part in it.
 
-An event belongs to an open incident of its rule when they share a subject, or when it is near enough in space and
-time at the same place. What is told, and when again, is decided here, and every decision has a named reason.
+An event belongs to the open incident with which it shares a subject; otherwise to one of its rule, or of another that
+does not stand apart, that is near enough in space and time. Incidents that come to share a subject are merged, a
+subject that goes far from the others is split off, and both keep their history.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from hashlib import blake2b
 
+import numpy as np
+
+from alerts.quiet import reason_to_mute
+from alerts.revisions import Told, Why, is_open, revised
 from alerts.routing import routed, routed_again
 from alerts.rules import Ground, Rule
-from alerts.wording import text_of
-from model.alerts import Action, Alert, Event, EventKind, Evidence, Incident, Phase
+from alerts.subjects import Sighting
+from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening, Incident, Phase, Silence
 from model.time import NS
 from model.tracks import name_of
 
-SETTLE_SUBJECT_NS = 10 * NS  # another track is told of no sooner than this after the last revision
-SETTLE_SENSOR_NS = 30 * NS  # another sensor likewise
+WALKING_MPS = 1.5  # how far what is lost may have gone meanwhile, at least
+ALONE = EQUIPMENT | {EventKind.ABSENCE}  # what no track has a part in
 
 
-class Why(StrEnum):
-    """Why an incident is told of, or told of again."""
+class Book:
+    """Incidents while events are sorted into them: found by key, by subject, and by place and time."""
 
-    RAISED = "raised"
-    ANOTHER_SUBJECT = "another_subject"
-    NEW_SENSORS = "new_sensors"
-    REPEAT = "repeat_interval_elapsed"
-    CLEARED_BY_TIME = "cleared_by_time"
-    HEARD_AGAIN = "heard_again"
-    ACKNOWLEDGED = "acknowledged"
-    RESOLVED = "resolved"
+    def __init__(self, incidents: Iterable[Incident]) -> None:
+        self.incidents: dict[str, Incident] = {}
+        self._of_subject: dict[str, list[str]] = {}
+        self._keys: list[str] = []
+        self._places = np.zeros((0, 6))  # sector, x, y, σ, first, last
+        self._row: dict[str, int] = {}
+        for incident in incidents:
+            self.put(incident)
 
+    def put(self, incident: Incident) -> None:
+        before = self.incidents.get(incident.key)
+        for subject in incident.subjects:
+            if before is None or subject not in before.subjects:
+                self._of_subject.setdefault(subject, []).append(incident.key)
+        self.incidents[incident.key] = incident
+        row = self._row.setdefault(incident.key, len(self._row))
+        if row == len(self._keys):
+            self._keys.append(incident.key)
+        if row >= len(self._places):
+            self._places = np.concatenate([self._places, np.full((max(64, len(self._places)), 6), np.inf)])
+        self._places[row] = (
+            incident.sector,
+            *incident.position,
+            incident.sigma_m,
+            incident.first_ns / NS,
+            incident.last_ns / NS,
+        )
 
-@dataclass(frozen=True)
-class Sighting:
-    """Where a subject of an incident is now, and who sees it."""
+    def all(self) -> tuple[Incident, ...]:
+        return tuple(self.incidents.values())
 
-    subject: str
-    seen_ns: int
-    sector: int
-    position: tuple[float, float]
-    lat: float
-    lon: float
-    sigma_m: float
-    probability: float
-    classes: tuple[tuple[str, float], ...]
-    evidence: tuple[Evidence, ...]
+    def with_subjects(self, subjects: Iterable[str]) -> list[Incident]:
+        """Those in which any of them has a part, the eldest first."""
+        keys = dict.fromkeys(k for s in subjects for k in self._of_subject.get(s, ()))
+        return sorted((self.incidents[k] for k in keys), key=lambda i: (i.first_ns, i.key))
+
+    def near(self, rule: Rule, event: Event) -> list[Incident]:
+        """Those whose last place and time an event is near, the nearest first."""
+        sector, x, y, sigma, first, last = self._places[: len(self._keys)].T
+        at_s, join_s = event.observed_ns / NS, rule.join_ns / NS
+        gap_s = np.clip(at_s - last, 0, join_s)
+        reach = rule.join_m + event.sigma_m + sigma + max(event.speed_mps, WALKING_MPS) * gap_s
+        apart = np.hypot(x - event.position[0], y - event.position[1])
+        soon = (at_s >= first - join_s) & (at_s <= last + join_s)
+        found = np.flatnonzero(soon & (sector == event.sector) & (apart <= reach))
+        return [self.incidents[self._keys[i]] for i in found[np.argsort(apart[found], kind="stable")].tolist()]
 
 
 def grouped(
-    ground: Ground, incidents: tuple[Incident, ...], events: Iterable[Event], now_ns: int
-) -> tuple[tuple[Incident, ...], tuple[Alert, ...]]:
+    ground: Ground,
+    silences: tuple[Silence, ...],
+    incidents: tuple[Incident, ...],
+    events: Iterable[Event],
+    now_ns: int,
+) -> Told:
     """The incidents after `events`, and the alerts of those just raised."""
-    known = list(incidents)
+    events = list(events)
+    if not events:
+        return incidents, ()
+    book = Book(incidents)
     alerts: list[Alert] = []
     for event in events:
-        rule = ground.rule(event.rule)
-        place = next((i for i in reversed(range(len(known))) if _belongs(rule, known[i], event)), None)
-        if place is None:
-            incident = _raised(ground, rule, event, now_ns)
-            known.append(incident)
-            alerts.append(told(ground, incident, Why.RAISED, now_ns))
-        else:
-            known[place] = _joined(known[place], event)
-    return tuple(known), tuple(alerts)
-
-
-def sustained(incidents: tuple[Incident, ...], sightings: dict[str, Sighting]) -> tuple[Incident, ...]:
-    """Open incidents follow their subjects."""
-    return tuple(
-        _followed(incident, [sightings[s] for s in incident.subjects if s in sightings])
-        if is_open(incident)
-        else incident
-        for incident in incidents
-    )
-
-
-def reviewed(
-    ground: Ground, incidents: tuple[Incident, ...], clock_ns: int, now_ns: int, silent: frozenset[str] | None = None
-) -> tuple[tuple[Incident, ...], tuple[Alert, ...]]:
-    """Which incidents are told of again, and which are over, at `clock_ns` of observed time.
-
-    Incidents of silent sensors are reviewed only with the set of those that are `silent` now, all others only
-    without it.
-    """
-    kept: list[Incident] = []
-    alerts: list[Alert] = []
-    for incident in incidents:
-        reason = None
-        if is_open(incident) and (incident.kind is EventKind.SILENT_SENSOR) == (silent is not None):
-            reason = _news(ground.rule(incident.rule), incident, clock_ns, silent)
-        if reason is None:
-            kept.append(incident)
+        rule = ground.rule_of[event.rule]
+        home = _home(ground, book, rule, event, now_ns)
+        if home is not None:
+            book.put(_joined(rule, home, event))
             continue
-        alert = told(ground, _revised(ground, incident, reason, clock_ns), reason, now_ns)
-        kept.append(alert.incident)
+        fresh = _raised(ground, rule, event, now_ns, _storm(ground, book, rule, now_ns))
+        fresh = replace(fresh, muted=reason_to_mute(ground, silences, book.incidents.values(), fresh, now_ns))
+        alert = revised(ground, fresh, Why.RAISED, event.observed_ns, now_ns)
         alerts.append(alert)
-    return tuple(kept), tuple(alerts)
+        book.put(alert.incident)
+    return book.all(), tuple(alerts)
 
 
-def acted(
-    ground: Ground, incidents: tuple[Incident, ...], actions: Iterable[Action]
-) -> tuple[tuple[Incident, ...], tuple[Alert, ...], tuple[Action, ...]]:
-    """Incidents after what people did; the alerts that say so; and the actions that met no incident."""
-    known = {incident.key: incident for incident in incidents}
-    alerts: list[Alert] = []
-    astray: list[Action] = []
-    for action in actions:
-        incident = known.get(action.alert)
-        if incident is None:
-            astray.append(action)
+def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> Incident | None:
+    """The incident that an event is part of, open or, of a scan that is run again, lately over."""
+    for incident in book.with_subjects(event.subjects):
+        ours = any(h.rule == rule.id for h in incident.happenings)
+        if not ours and (rule.apart or _stands_apart(ground, incident)):
             continue
-        if action.action == "resolve":
-            incident, why = (
-                replace(incident, phase=Phase.CLEARED, resolution=action.note or "unspecified", resolved_by=action.by),
-                Why.RESOLVED,
-            )
-        else:
-            incident, why = (
-                replace(incident, acknowledged_by=action.by, acknowledged_ns=action.received_ns),
-                Why.ACKNOWLEDGED,
-            )
-        alerts.append(told(ground, replace(incident, revision=incident.revision + 1), why, action.received_ns))
-        known[incident.key] = alerts[-1].incident
-    return tuple(known.values()), tuple(alerts), tuple(astray)
+        if is_open(incident) or (ours and event.observed_ns <= incident.last_ns):
+            return incident
+    if event.kind in ALONE or event.kind is EventKind.WATCHED_PLATE:
+        return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
+    for incident in book.near(rule, event):
+        same = all(h.rule == rule.id and h.zone == event.zone for h in incident.happenings)
+        if is_open(incident) and not incident.storm and (same or not (rule.apart or _stands_apart(ground, incident))):
+            return incident
+    return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
 
 
-def remembered(ground: Ground, incidents: tuple[Incident, ...], clock_ns: int) -> tuple[Incident, ...]:
-    """Incidents that are open, or over so recently that a scan run again could speak of them."""
-    return tuple(
+def _stands_apart(ground: Ground, incident: Incident) -> bool:
+    """No rule but its own has a part in it: it says so, or there is no target in it."""
+    first = incident.happenings[0]
+    return first.kind in ALONE or (first.rule in ground.rule_of and ground.rule_of[first.rule].apart)
+
+
+def _storm(ground: Ground, book: Book, rule: Rule, now_ns: int) -> bool:
+    """Has a rule raised more than anybody could read one by one?"""
+    most = ground.habits.storm_incidents
+    if not most or len(book.incidents) < most:
+        return False
+    lately = (
         i
-        for i in incidents
-        if is_open(i) or clock_ns - i.last_ns <= ground.rule(i.rule).clear_after_ns + 2 * ground.lateness_ns
+        for i in book.incidents.values()
+        if now_ns - i.raised_ns <= ground.habits.storm_ns and i.happenings[0].rule == rule.id and not i.split_from
+    )
+    return sum(1 for _ in lately) >= most
+
+
+def _gathering(book: Book, rule: Rule) -> Incident | None:
+    """The open incident that stands for what a rule has too much of."""
+    return next(
+        (i for i in book.incidents.values() if i.storm and is_open(i) and i.happenings[0].rule == rule.id), None
     )
 
 
-def is_open(incident: Incident) -> bool:
-    return incident.phase is not Phase.CLEARED
+def _key(ground: Ground, *parts: object) -> str:
+    said = "|".join((ground.site, *map(str, parts)))
+    return "A" + name_of(int.from_bytes(blake2b(said.encode(), digest_size=8).digest()))[1:]
 
 
-def told(ground: Ground, incident: Incident, why: Why, now_ns: int) -> Alert:
-    """One revision, as agencies read it."""
-    return Alert(incident, why.value, now_ns, text_of(ground, incident, why.value))
-
-
-def _belongs(rule: Rule, incident: Incident, event: Event) -> bool:
-    if incident.rule != event.rule:
-        return False
-    if event.subject in incident.subjects:
-        return is_open(incident) or event.observed_ns <= incident.last_ns
-    if event.kind in (EventKind.WATCHED_PLATE, EventKind.SILENT_SENSOR) or event.zone != incident.zone:
-        return False
-    apart_m = ((event.position[0] - incident.position[0]) ** 2 + (event.position[1] - incident.position[1]) ** 2) ** 0.5
-    soon = incident.first_ns - rule.join_ns <= event.observed_ns <= incident.last_ns + rule.join_ns
-    return soon and event.sector == incident.sector and apart_m <= rule.join_m + event.sigma_m + incident.sigma_m
-
-
-def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int) -> Incident:
-    said = "|".join((ground.site, event.rule, event.zone, event.subject, str(event.origin_ns)))
-    key = "A" + name_of(int.from_bytes(blake2b(said.encode(), digest_size=8).digest()))[1:]
+def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int, storm: bool) -> Incident:
     return Incident(
-        key=key,
-        rule=rule.id,
-        kind=event.kind,
-        zone=event.zone,
-        severity=rule.severity,
-        subjects=(event.subject,),
+        key=_key(ground, event.rule, event.zone, event.subjects[0], event.origin_ns),
+        happenings=(_happening(rule, event),),
+        subjects=event.subjects,
         first_ns=event.observed_ns,
         last_ns=event.observed_ns,
         raised_ns=now_ns,
@@ -175,27 +163,41 @@ def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int) -> Incident:
         lat=event.lat,
         lon=event.lon,
         sigma_m=event.sigma_m,
-        probability=event.probability,
         classes=event.classes,
         evidence=event.evidence,
-        routed=routed(ground, event),
-        revision=1,
+        routed=routed(ground, event, now_ns),
+        revision=0,
         phase=Phase.RAISED,
         told_ns=event.observed_ns,
-        told_subjects=1,
-        told_sensors=len(event.evidence),
+        told_happenings=0,
+        told_subjects=0,
+        told_sensors=0,
+        storm=storm,
+    )
+
+
+def _happening(rule: Rule, event: Event) -> Happening:
+    return Happening(
+        rule=rule.id,
+        kind=event.kind,
+        zone=event.zone,
+        severity=rule.severity,
+        first_ns=event.observed_ns,
+        event_ns=event.observed_ns,
+        held_ns=event.observed_ns,
+        probability=event.probability,
         detail=event.detail,
     )
 
 
-def _joined(incident: Incident, event: Event) -> Incident:
+def _joined(rule: Rule, incident: Incident, event: Event) -> Incident:
     if not is_open(incident):
         return incident
-    subjects = incident.subjects if event.subject in incident.subjects else (*incident.subjects, event.subject)
     newest = event.observed_ns >= incident.last_ns
     return replace(
         incident,
-        subjects=subjects,
+        happenings=_with(incident.happenings, _happening(rule, event)),
+        subjects=tuple(dict.fromkeys((*incident.subjects, *event.subjects))),
         first_ns=min(incident.first_ns, event.observed_ns),
         last_ns=max(incident.last_ns, event.observed_ns),
         position=event.position if newest else incident.position,
@@ -203,64 +205,143 @@ def _joined(incident: Incident, event: Event) -> Incident:
         lon=event.lon if newest else incident.lon,
         sigma_m=event.sigma_m if newest else incident.sigma_m,
         sector=event.sector if newest else incident.sector,
-        probability=max(incident.probability, event.probability),
-        classes=event.classes if newest else incident.classes,
-        evidence=_merged(incident.evidence, event.evidence),
+        classes=event.classes if newest and event.classes else incident.classes,
+        evidence=merged_evidence(incident.evidence, event.evidence),
     )
 
 
-def _followed(incident: Incident, sightings: list[Sighting]) -> Incident:
-    if not sightings:
-        return incident
-    newest = max(sightings, key=lambda s: (s.seen_ns, s.subject))
-    evidence = incident.evidence
-    for sighting in sightings:
-        evidence = _merged(evidence, sighting.evidence)
-    if newest.seen_ns < incident.last_ns:
-        return replace(incident, evidence=evidence)
-    return replace(
-        incident,
-        last_ns=newest.seen_ns,
-        sector=newest.sector,
-        position=newest.position,
-        lat=newest.lat,
-        lon=newest.lon,
-        sigma_m=newest.sigma_m,
-        classes=newest.classes,
-        evidence=evidence,
-    )
+def _with(happenings: tuple[Happening, ...], one: Happening) -> tuple[Happening, ...]:
+    """One rule at one place is one happening, however often it says so."""
+    for i, known in enumerate(happenings):
+        if (known.rule, known.zone) == (one.rule, one.zone):
+            joined = replace(
+                known,
+                first_ns=min(known.first_ns, one.first_ns),
+                event_ns=max(known.event_ns, one.event_ns),
+                held_ns=max(known.held_ns, one.held_ns),
+                probability=max(known.probability, one.probability),
+                detail=known.detail if known.kind is not EventKind.GROUP else one.detail,
+            )
+            return (*happenings[:i], joined, *happenings[i + 1 :])
+    return (*happenings, one)
 
 
-def _merged(ours: tuple[Evidence, ...], theirs: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+def merged_evidence(ours: tuple[Evidence, ...], theirs: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Each sensor once, with its newest look."""
     newest = {e.sensor: e.time_ns for e in ours}
     for e in theirs:
         newest[e.sensor] = max(e.time_ns, newest.get(e.sensor, e.time_ns))
     return tuple(Evidence(sensor, time_ns) for sensor, time_ns in newest.items())
 
 
-def _news(rule: Rule, incident: Incident, clock_ns: int, silent: frozenset[str] | None) -> Why | None:
-    since_told_ns = clock_ns - incident.told_ns
-    if silent is not None and incident.zone not in silent:
-        return Why.HEARD_AGAIN
-    if clock_ns - incident.last_ns > rule.clear_after_ns:
-        return Why.CLEARED_BY_TIME
-    if len(incident.subjects) > incident.told_subjects and since_told_ns >= SETTLE_SUBJECT_NS:
-        return Why.ANOTHER_SUBJECT
-    if len(incident.evidence) > incident.told_sensors and since_told_ns >= SETTLE_SENSOR_NS:
-        return Why.NEW_SENSORS
-    if since_told_ns >= rule.repeat_ns and incident.last_ns > incident.told_ns and not incident.acknowledged_by:
-        return Why.REPEAT
-    return None
+# ── merging and splitting ────────────────────────────────────────────────────────────────────────
 
 
-def _revised(ground: Ground, incident: Incident, why: Why, clock_ns: int) -> Incident:
-    over = why in (Why.CLEARED_BY_TIME, Why.HEARD_AGAIN)
-    return replace(
+def merged(
+    ground: Ground, incidents: tuple[Incident, ...], renamed: dict[str, str], clock_ns: int, now_ns: int
+) -> Told:
+    """Open incidents that share a subject become one, the eldest. `renamed` are tracks found to be another, lost before."""
+    if renamed:
+        incidents = tuple(_renamed(i, renamed) if is_open(i) else i for i in incidents)
+    open_ones = sorted((i for i in incidents if is_open(i)), key=lambda i: (i.first_ns, i.key))
+    eldest: dict[str, str] = {}
+    known = {i.key: i for i in incidents}
+    alerts: list[Alert] = []
+    for incident in open_ones:
+        if _stands_apart(ground, incident) or incident.storm:
+            continue
+        into = next((eldest[s] for s in incident.subjects if s in eldest), None)
+        if into is None:
+            eldest.update(dict.fromkeys(incident.subjects, incident.key))
+            continue
+        eldest.update(dict.fromkeys(incident.subjects, into))
+        pair = merged_pair(ground, known[into], incident, clock_ns, now_ns)
+        alerts += pair
+        known |= {alert.incident.key: alert.incident for alert in pair}
+    return (tuple(known.values()), tuple(alerts)) if alerts else (incidents, ())
+
+
+def merged_pair(
+    ground: Ground, into: Incident, part: Incident, clock_ns: int, now_ns: int, by: str = "", note: str = ""
+) -> tuple[Alert, Alert]:
+    """One incident into another: the whole, and the part, which is over."""
+    happenings = into.happenings
+    for happening in part.happenings:
+        happenings = _with(happenings, happening)
+    newest = part if part.last_ns > into.last_ns else into
+    agencies = {r.agency for r in into.routed}
+    whole = replace(
+        into,
+        happenings=happenings,
+        subjects=tuple(dict.fromkeys((*into.subjects, *part.subjects))),
+        first_ns=min(into.first_ns, part.first_ns),
+        last_ns=newest.last_ns,
+        sector=newest.sector,
+        position=newest.position,
+        lat=newest.lat,
+        lon=newest.lon,
+        sigma_m=newest.sigma_m,
+        evidence=merged_evidence(into.evidence, part.evidence),
+        routed=(*into.routed, *(replace(r, lead=False) for r in part.routed if r.agency not in agencies)),
+        parts=(*into.parts, part.key, *part.parts),
+    )
+    gone = replace(part, merged_into=into.key)
+    return (
+        revised(ground, whole, Why.MERGED, clock_ns, now_ns, by, note or part.key),
+        revised(ground, gone, Why.MERGED_AWAY, clock_ns, now_ns, by, note or into.key),
+    )
+
+
+def _renamed(incident: Incident, renamed: dict[str, str]) -> Incident:
+    subjects = tuple(dict.fromkeys(renamed.get(s, s) for s in incident.subjects))
+    return incident if subjects == incident.subjects else replace(incident, subjects=subjects)
+
+
+def split(
+    ground: Ground,
+    incident: Incident,
+    subjects: tuple[str, ...],
+    at: Sighting | None,
+    clock_ns: int,
+    now_ns: int,
+    by: str = "",
+    note: str = "",
+) -> tuple[Alert, Alert] | None:
+    """Some of an incident's subjects as an incident of their own; None where nobody would go, or stay."""
+    going = tuple(s for s in incident.subjects if s in subjects)
+    staying = tuple(s for s in incident.subjects if s not in subjects)
+    if not going or not staying:
+        return None
+    rest = replace(incident, subjects=staying, astray=tuple(a for a in incident.astray if a[0] not in going))
+    fresh = replace(
         incident,
-        revision=incident.revision + 1,
-        phase=Phase.CLEARED if over else Phase.UPDATED,
-        told_ns=clock_ns,
-        told_subjects=len(incident.subjects),
-        told_sensors=len(incident.evidence),
-        routed=incident.routed if over else routed_again(ground, incident),
+        key=_key(ground, "split", incident.key, going[0]),
+        subjects=going,
+        raised_ns=now_ns,
+        revision=0,
+        phase=Phase.RAISED,
+        informed=(),
+        log=(),
+        parts=(),
+        astray=(),
+        split_from=incident.key,
+        acknowledged_by="",
+        acknowledged_ns=0,
+        assigned_to="",
+        routed=tuple(replace(r, since_ns=now_ns, rung=0) for r in incident.routed),
+    )
+    if at is not None:
+        fresh = replace(
+            fresh,
+            sector=at.sector,
+            position=at.position,
+            lat=at.lat,
+            lon=at.lon,
+            sigma_m=at.sigma_m,
+            last_ns=at.seen_ns,
+        )
+        fresh = replace(fresh, routed=routed_again(ground, fresh, now_ns))
+    return (
+        revised(ground, fresh, Why.SPLIT, clock_ns, now_ns, by, note or incident.key),
+        revised(ground, rest, Why.SPLIT, clock_ns, now_ns, by, note or fresh.key),
     )

@@ -1,25 +1,48 @@
-"""Judging: from scans, plate readings and silences to alerts. The table of contents of the pure half of this room.
+"""Judging: from scans, plate readings and the sensors' condition to alerts. The table of contents of the pure half of this room.
 
 Scans are judged as they close. A scan that is run again is judged again, from what was remembered before it; what it
 then says anew joins the incidents that exist, so that an alert once raised keeps its key.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from alerts.incidents import Sighting, acted, grouped, is_open, remembered, reviewed, sustained
-from alerts.memory import Memory, looked_up
-from alerts.places import first_memory, observed
-from alerts.plates import plates_read
+from alerts.absence import absent
+from alerts.conditions import answer
+from alerts.crossing import crossed
+from alerts.equipment import equipment_events
+from alerts.feedback import existence_odds
+from alerts.incidents import grouped, merged
+from alerts.ladder import escalated
+from alerts.levels import happened, stepped
+from alerts.life import Holding, parted, remembered, reviewed, sustained, sustained_equipment
+from alerts.memory import Anchors, Is, Known, Levels, Marks, Memory, known_after, looked_up
+from alerts.people import Desk, acted
+from alerts.plates import carriers, plates_read
+from alerts.quiet import muted
+from alerts.revisions import is_open
 from alerts.rules import Ground
-from alerts.silence import silences
-from alerts.subjects import Subjects, sightings, subjects_of
-from model.alerts import Action, Alert, Event, Incident
+from alerts.subjects import Sighting, Subjects, eligible, sightings, subjects_of
+from alerts.units import Unit, marked, reported
+from model.alerts import Action, Alert, Event, EventKind, Incident, Silence, Tally, Withheld
 from model.detections import Detections
 from model.health import Health
 from model.time import NS
-from model.tracks import Scan, key_of
+from model.tracks import Reasons, Scan, What, key_of, name_of
+from model.units import UnitReport
+
+CONDITIONS = (
+    EventKind.ENTERING,
+    EventKind.LEAVING,
+    EventKind.DWELLING,
+    EventKind.APPROACH,
+    EventKind.SPEED,
+    EventKind.WRONG_WAY,
+    EventKind.GROUP,
+    EventKind.CONVOY,
+)
 
 
 @dataclass(frozen=True)
@@ -28,70 +51,204 @@ class AlertsState:
 
     memories: tuple[Memory, ...]  # after each scan that may be run again, oldest first
     incidents: tuple[Incident, ...]  # open, or lately over
+    silences: tuple[Silence, ...]
+    tallies: tuple[Tally, ...]
+    units: tuple[Unit, ...]  # of ours
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a step has to say."""
+
+    alerts: tuple[Alert, ...]  # in the order in which they came about
+    withheld: tuple[Withheld, ...]
+    refused: tuple[tuple[Action, str], ...]  # what people did that could not be done, and why
 
 
 def untold() -> AlertsState:
     """Before anything has happened."""
-    return AlertsState((), ())
+    return AlertsState((), (), (), (), ())
 
 
 def judged(
     ground: Ground,
     state: AlertsState,
     arrived: Detections,
+    reports: tuple[UnitReport, ...],
     scans: tuple[Scan, ...],
     health: Health,
     actions: tuple[Action, ...],
     before_ns: int,
     now_ns: int,
-) -> tuple[AlertsState, tuple[Alert, ...], tuple[Action, ...]]:
-    """The state at `now_ns`; the alerts to tell, in the order in which they came about; and actions on no known alert."""
-    incidents, alerts = grouped(ground, state.incidents, plates_read(ground, arrived), now_ns)
-    memories = state.memories
+) -> tuple[AlertsState, Judgement]:
+    """The state at `now_ns`, and what it has to say."""
+    state = replace(state, units=reported(ground, state.units, reports))
+    incidents, alerts = grouped(ground, state.silences, state.incidents, plates_read(ground, arrived), now_ns)
+    state = replace(state, incidents=incidents)
+    withheld: list[Withheld] = []
     for scan in scans:
-        subjects = subjects_of(scan.time_ns, scan.tracks)
-        memories, events = _scan_judged(ground, tuple(m for m in memories if m.time_ns <= scan.after_ns), subjects)
-        incidents, told = _scan_grouped(ground, incidents, subjects, events, now_ns)
+        state, told, kept_back = _scan_judged(ground, state, scan, now_ns)
         alerts += told
+        withheld += kept_back
+    clock_ns = state.memories[-1].time_ns if state.memories else now_ns
+    desk = Desk({i.key: i for i in state.incidents}, state.silences, state.tallies)
+    desk, told, refused = acted(ground, desk, actions, clock_ns)
+    state = replace(state, incidents=tuple(desk.incidents.values()), silences=desk.silences, tallies=desk.tallies)
+    alerts += told
     if now_ns // NS > before_ns // NS:
-        incidents, told = _second_judged(ground, incidents, health, now_ns)
+        state, told = _second_judged(ground, state, health, clock_ns, now_ns)
         alerts += told
-    incidents, told, astray = acted(ground, incidents, actions)
-    clock_ns = memories[-1].time_ns if memories else now_ns
-    return AlertsState(memories, remembered(ground, incidents, clock_ns)), alerts + told, astray
+    if scans or actions or now_ns // NS > before_ns // NS:
+        incidents, told = muted(ground, state.silences, state.incidents, clock_ns, now_ns)
+        state = replace(state, incidents=incidents)
+        alerts += told
+    return state, Judgement(alerts, tuple(withheld), refused)
 
 
 def _scan_judged(
-    ground: Ground, memories: tuple[Memory, ...], subjects: Subjects
-) -> tuple[tuple[Memory, ...], list[Event]]:
-    before = memories or (first_memory(ground, 0),)
-    after, events = observed(ground, before[-1], subjects)
-    horizon_ns = subjects.time_ns - ground.lateness_ns
-    oldest = max((i for i, m in enumerate(before) if m.time_ns <= horizon_ns), default=0)
-    return (*before[oldest:], after), events
+    ground: Ground, state: AlertsState, scan: Scan, now_ns: int
+) -> tuple[AlertsState, tuple[Alert, ...], list[Withheld]]:
+    """One scan: what happened in it, and what becomes of the incidents."""
+    earlier = tuple(m for m in state.memories if m.time_ns <= scan.after_ns) or (first_memory(ground),)
+    before = earlier[-1]
+    marks, subjects = marked(ground, state.units, before.marks, subjects_of(scan.time_ns, scan.tracks))
+    memory, events, withheld, so = _observed(ground, state, before, marks, subjects)
+    incidents, alerts = grouped(ground, state.silences, state.incidents, events, now_ns)
+    incidents = _carried(incidents, subjects)
+    incidents, told = merged(ground, incidents, _found_again(scan.reasons), scan.time_ns, now_ns)
+    alerts += told
+    seen = _sighted(ground, incidents, subjects)
+    incidents = sustained(incidents, seen, _holding(incidents, so, events), scan.time_ns)
+    incidents, told = parted(ground, incidents, seen, scan.time_ns, now_ns)
+    alerts += told
+    incidents, told = reviewed(ground, incidents, False, scan.time_ns, now_ns)
+    horizon_ns = scan.time_ns - ground.lateness_ns
+    oldest = max((i for i, m in enumerate(earlier) if m.time_ns <= horizon_ns), default=0)
+    state = replace(state, memories=(*earlier[oldest:], memory), incidents=incidents)
+    return state, alerts + told, withheld
 
 
-def _scan_grouped(
-    ground: Ground, incidents: tuple[Incident, ...], subjects: Subjects, events: list[Event], now_ns: int
-) -> tuple[tuple[Incident, ...], tuple[Alert, ...]]:
-    incidents, raised = grouped(ground, incidents, events, now_ns)
-    incidents = sustained(incidents, _sighted(ground, incidents, subjects))
-    incidents, again = reviewed(ground, incidents, subjects.time_ns, now_ns)
-    return incidents, raised + again
+def first_memory(ground: Ground) -> Memory:
+    """Before any scan."""
+    return Memory(
+        0,
+        Known.none(),
+        tuple(Levels.none() for _ in ground.watches(*CONDITIONS)),
+        tuple(Anchors.none() for _ in ground.watches(EventKind.CROSSING)),
+        tuple(0 for _ in ground.watches(EventKind.ABSENCE)),
+        Marks.none(),
+    )
+
+
+def _observed(
+    ground: Ground, state: AlertsState, before: Memory, marks: Marks, subjects: Subjects
+) -> tuple[Memory, list[Event], list[Withheld], list[tuple[str, str, NDArray[np.uint64]]]]:
+    """The memory after one scan; what happened in it and what of it is withheld, in the order of the rules; and who meets
+    which condition: (rule, place, tracks)."""
+    events: list[Event] = []
+    kept_back: list[Event] = []
+    so: list[tuple[str, str, NDArray[np.uint64]]] = []
+    levels, anchors, present = [], [], []
+    able = {
+        rule.id: eligible(rule, subjects, existence_odds(ground, state.tallies, rule, subjects.tracks))
+        for rule in ground.rules
+    }
+    for (rule, place), earlier in zip(ground.watches(*CONDITIONS), before.levels, strict=True):
+        said = answer(ground, rule, place, subjects, able[rule.id])
+        table = stepped(rule, earlier, before.known, subjects, said)
+        table, raised, ours = happened(ground, rule, place, subjects, able[rule.id], said, table)
+        levels.append(table.levels(subjects, earlier))
+        so.append((rule.id, ground.place_id(rule, place), subjects.tracks.id[table.state >= Is.SO]))
+        events += raised
+        kept_back += ours
+    for (rule, line), clear in zip(ground.watches(EventKind.CROSSING), before.anchors, strict=True):
+        moved, raised, ours = crossed(ground, rule, line, clear, subjects, able[rule.id])
+        anchors.append(moved)
+        events += raised
+        kept_back += ours
+    for (rule, zone), present_ns in zip(ground.watches(EventKind.ABSENCE), before.present_ns, strict=True):
+        last_ns, raised = absent(ground, rule, zone, present_ns, state.units, subjects)
+        present.append(last_ns)
+        events += raised
+    known = known_after(before.known, subjects.tracks.id, subjects.time_ns)
+    memory = Memory(subjects.time_ns, known, tuple(levels), tuple(anchors), tuple(present), marks)
+    return memory, events, [Withheld(e, _unit_of(state.units, subjects, e)) for e in kept_back], so
+
+
+def _unit_of(units: tuple[Unit, ...], subjects: Subjects, event: Event) -> str:
+    """The named reason of withholding: which unit the track is."""
+    _, row = looked_up(np.array([key_of(event.subjects[0])], np.uint64), subjects.tracks.id)
+    names = {unit.token: unit.id for unit in units}
+    return f"own_unit:{names.get(int(subjects.unit[row[0]]), 'unknown')}"
 
 
 def _second_judged(
-    ground: Ground, incidents: tuple[Incident, ...], health: Health, now_ns: int
-) -> tuple[tuple[Incident, ...], tuple[Alert, ...]]:
-    silent = silences(ground, health, now_ns)
-    incidents, raised = grouped(ground, incidents, silent, now_ns)
-    incidents, again = reviewed(ground, incidents, now_ns, now_ns, frozenset(e.zone for e in silent))
-    return incidents, raised + again
+    ground: Ground, state: AlertsState, health: Health, clock_ns: int, now_ns: int
+) -> tuple[AlertsState, tuple[Alert, ...]]:
+    """What a whole second of received time brings, scans or none."""
+    wrong = equipment_events(ground, health, now_ns)
+    incidents, alerts = grouped(ground, state.silences, state.incidents, wrong, now_ns)
+    incidents = sustained_equipment(incidents, _holding(incidents, [], wrong), now_ns)
+    incidents, told = reviewed(ground, incidents, True, now_ns, now_ns)
+    alerts += told
+    incidents, told = escalated(ground, incidents, clock_ns, now_ns)
+    return replace(state, incidents=remembered(ground, incidents, clock_ns)), alerts + told
+
+
+def _found_again(reasons: Reasons) -> dict[str, str]:
+    """Tracks that turned out to be others, lost before: the name they had for a while → the one they keep."""
+    again = reasons.take(reasons.what == What.FOUND_AGAIN)
+    return dict(zip(map(name_of, again.other), map(name_of, again.track), strict=True))
+
+
+def _carried(incidents: tuple[Incident, ...], subjects: Subjects) -> tuple[Incident, ...]:
+    """Incidents about a plate are about the tracks, too, that carry it."""
+    about = {i.key: plates for i in incidents if is_open(i) and (plates := _plates(i))}
+    if not about or not subjects.tracks.plate.any():
+        return incidents
+    rows = carriers({p for plates in about.values() for p in plates}, subjects.tracks.plate)
+    return tuple(
+        replace(i, subjects=tuple(dict.fromkeys((*i.subjects, *_names(subjects, rows, about[i.key])))))
+        if i.key in about
+        else i
+        for i in incidents
+    )
+
+
+def _names(subjects: Subjects, rows: dict[str, NDArray[np.int64]], plates: set[str]) -> list[str]:
+    return [name_of(subjects.tracks.id[row]) for plate in sorted(plates) for row in rows[plate]]
+
+
+def _plates(incident: Incident) -> set[str]:
+    """Tokens of the plates that it is about: as watched, and as read."""
+    return {
+        str(value)
+        for h in incident.happenings
+        if h.kind is EventKind.WATCHED_PLATE
+        for name, value in h.detail
+        if name in ("plate", "read")
+    }
+
+
+def _tracked(incidents: tuple[Incident, ...]) -> list[str]:
+    """Tracks that are subjects of open incidents."""
+    return sorted({s for i in incidents if is_open(i) for s in i.subjects if s.startswith("T") and len(s) == 14})
+
+
+def _holding(
+    incidents: tuple[Incident, ...], so: list[tuple[str, str, NDArray[np.uint64]]], events: list[Event]
+) -> Holding:
+    """What goes on, of what open incidents are about."""
+    names = _tracked(incidents) if so else []
+    keys = np.array([key_of(name) for name in names], np.uint64)
+    held = {
+        (rule, place, names[i]) for rule, place, ids in so for i in np.flatnonzero(looked_up(keys, ids)[0]).tolist()
+    }
+    return Holding(frozenset(held | {(e.rule, e.zone, s) for e in events for s in e.subjects}))
 
 
 def _sighted(ground: Ground, incidents: tuple[Incident, ...], subjects: Subjects) -> dict[str, Sighting]:
     """Where the subjects of open incidents are, of those that are tracked."""
-    wanted = sorted({key_of(s) for i in incidents if is_open(i) for s in i.subjects if s.startswith("T")})
-    keys = np.array(wanted, np.uint64)
+    keys = np.array([key_of(name) for name in _tracked(incidents)], np.uint64)
     there, rows = looked_up(keys, subjects.tracks.id)
     return {s.subject: s for s in sightings(ground, subjects, rows[there])}

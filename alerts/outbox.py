@@ -4,6 +4,7 @@
 it is done again from the snapshot, and what is then written a second time has the same keys and changes nothing.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ from typing import Any
 import msgspec
 
 from alerts.wire import encoded, record_of
-from model.alerts import Alert, Delivery
+from model.alerts import Alert, Delivery, Withheld
 from model.rejections import Rejection
 
-VERSION = 1
+VERSION = 2
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB, position INTEGER, now_ns INTEGER);
@@ -28,11 +29,17 @@ CREATE TABLE IF NOT EXISTS deliveries (
     number INTEGER PRIMARY KEY, key TEXT UNIQUE, agency TEXT, channel TEXT, alert TEXT, revision INTEGER, body BLOB,
     attempts INTEGER DEFAULT 0, next_ns INTEGER DEFAULT 0, done_ns INTEGER, dead INTEGER DEFAULT 0, error TEXT DEFAULT '');
 CREATE INDEX IF NOT EXISTS due ON deliveries (channel, number) WHERE done_ns IS NULL AND dead = 0;
-CREATE TABLE IF NOT EXISTS actions (id INTEGER PRIMARY KEY, payload BLOB, taken INTEGER DEFAULT 0);
+CREATE TABLE IF NOT EXISTS actions (
+    id INTEGER PRIMARY KEY, request TEXT UNIQUE, payload BLOB, taken INTEGER DEFAULT 0, answer TEXT);
 CREATE TABLE IF NOT EXISTS rejections (
     reason TEXT, topic TEXT, sensor TEXT, count INTEGER, last_ns INTEGER, detail TEXT, PRIMARY KEY (reason, topic, sensor));
+CREATE INDEX IF NOT EXISTS thread ON deliveries (channel, alert);
+CREATE TABLE IF NOT EXISTS withheld (
+    number INTEGER PRIMARY KEY, time_ns INTEGER, rule TEXT, zone TEXT, subject TEXT, reason TEXT,
+    UNIQUE (time_ns, rule, zone, subject, reason));
 CREATE TABLE IF NOT EXISTS status (name TEXT PRIMARY KEY, value BLOB);
 """
+BEHIND = "An earlier word of this alert is a dead letter."
 TOPICS_KEPT = 200  # rejections of more topics than this are counted together: topics are the sender's to choose
 
 
@@ -56,6 +63,8 @@ class Commit:
     alerts: tuple[Alert, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()  # (request, empty or why it could not be done) of what people did
     status: dict[str, Any] = field(default_factory=dict)
 
 
@@ -124,6 +133,19 @@ class Outbox:
             "INSERT OR IGNORE INTO deliveries (key, agency, channel, alert, revision, body) VALUES (?, ?, ?, ?, ?, ?)",
             [(d.key, d.agency, d.channel, d.incident, d.revision, d.body) for d in step.deliveries],
         )
+        db.executemany(
+            "UPDATE deliveries SET dead = 1, error = ? WHERE key = ? AND done_ns IS NULL AND EXISTS "
+            "(SELECT 1 FROM deliveries AS d WHERE d.channel = deliveries.channel AND d.alert = deliveries.alert AND d.dead = 1)",
+            [(BEHIND, d.key) for d in step.deliveries if d.revision > 1],
+        )
+        db.executemany(
+            "INSERT OR IGNORE INTO withheld (time_ns, rule, zone, subject, reason) VALUES (?, ?, ?, ?, ?)",
+            [
+                (w.event.observed_ns, w.event.rule, w.event.zone, " ".join(w.event.subjects), w.reason)
+                for w in step.withheld
+            ],
+        )
+        db.executemany("UPDATE actions SET answer = ? WHERE request = ?", [(a, r) for r, a in step.answers])
         if step.rejections:
             known = db.execute("SELECT COUNT(DISTINCT topic) FROM rejections").fetchone()[0]
             db.executemany(
@@ -152,9 +174,17 @@ class Outbox:
 
     # ── actions: from people, by way of the journal ──────────────────────────────────────────────
 
-    def add_action(self, payload: bytes) -> int:
-        """Hand in what a person did; its id."""
-        return int(self._db.execute("INSERT INTO actions (payload) VALUES (?)", (payload,)).lastrowid or 0)
+    def add_action(self, said: dict[str, Any]) -> str:
+        """Hand in what a person did; the request's id, by which the answer is found."""
+        request = secrets.token_hex(8)
+        payload = msgspec.json.encode(said | {"request": request})
+        self._db.execute("INSERT INTO actions (request, payload) VALUES (?, ?)", (request, payload))
+        return request
+
+    def answer_to(self, request: str) -> str | None:
+        """Empty: it is done; None: not yet; otherwise why it could not be."""
+        row = self._db.execute("SELECT answer FROM actions WHERE request = ?", (request,)).fetchone()
+        return None if row is None else row[0]
 
     def waiting_actions(self) -> list[tuple[int, bytes]]:
         return self._db.execute("SELECT id, payload FROM actions WHERE taken = 0 ORDER BY id").fetchall()
@@ -182,16 +212,36 @@ class Outbox:
         )
         self._db.execute("COMMIT")
 
-    def failed(self, number: int, error: str, next_ns: int | None) -> None:
-        """Try again at `next_ns`, or, without one, call it dead."""
+    def failed(self, due: Due, error: str, next_ns: int | None) -> None:
+        """Try again at `next_ns`, or, without one, call it dead, and with it what waits behind it: nobody is told of a change to
+        an alert that he was never told of."""
+        self._db.execute("BEGIN IMMEDIATE")
         self._db.execute(
             "UPDATE deliveries SET attempts = attempts + 1, error = ?, next_ns = ?, dead = ? WHERE number = ?",
-            (error, next_ns or 0, int(next_ns is None), number),
+            (error, next_ns or 0, int(next_ns is None), due.number),
         )
+        if next_ns is None:
+            self._db.execute(
+                "UPDATE deliveries SET dead = 1, error = ? WHERE channel = ? AND alert = ? AND number > ? AND done_ns IS NULL",
+                (BEHIND, due.delivery.channel, due.delivery.incident, due.number),
+            )
+        self._db.execute("COMMIT")
 
-    def revive(self) -> int:
-        """Open all dead letters again; how many."""
-        return self._db.execute("UPDATE deliveries SET dead = 0, next_ns = 0, attempts = 0 WHERE dead = 1").rowcount
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Deliveries that were given up, the oldest first."""
+        rows = self._db.execute(
+            "SELECT key, agency, channel, alert, revision, attempts, error FROM deliveries WHERE dead = 1 ORDER BY number"
+        )
+        names = ("delivery", "agency", "channel", "alert", "revision", "attempts", "error")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def revive(self, channel: str = "", alert: str = "") -> int:
+        """Open dead letters again, of one channel or alert, or all; how many."""
+        return self._db.execute(
+            "UPDATE deliveries SET dead = 0, next_ns = 0, attempts = 0 WHERE dead = 1 "
+            "AND (?1 = '' OR channel = ?1) AND (?2 = '' OR alert = ?2)",
+            (channel, alert),
+        ).rowcount
 
     # ── for people ───────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +289,13 @@ class Outbox:
         )
         names = ("delivery", "agency", "channel", "revision", "attempts", "done_ns", "dead", "error")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def withheld(self, limit: int = 200) -> list[dict[str, Any]]:
+        """What raised nothing, and why, newest first."""
+        rows = self._db.execute(
+            "SELECT time_ns, rule, zone, subject, reason FROM withheld ORDER BY number DESC LIMIT ?", (limit,)
+        )
+        return [dict(zip(("time_ns", "rule", "zone", "subject", "reason"), row, strict=True)) for row in rows]
 
     def status(self) -> dict[str, Any]:
         """What the service last said of itself, and the counts of what waits."""

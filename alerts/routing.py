@@ -4,36 +4,56 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from alerts.rules import Agency, Agreement, Ground
+from alerts.rules import Agency, Agreement, Channel, Ground
+from alerts.schedule import in_force
 from geo.jurisdictions import areas_at, nearest
 from geo.zones import inside
-from model.alerts import Event, EventKind, Incident, Routed
+from model.alerts import EQUIPMENT, SEVERITIES, Event, EventKind, Incident, Routed
 
 
-def routed(ground: Ground, event: Event) -> tuple[Routed, ...]:
+def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
     """Who is told of an event: one lead, then the copies. Never empty where there are agencies."""
     areas = _areas(ground, event.sector, event.position)
     owner = _owner(ground, event)
-    agreement = _agreement(ground, event.kind, event.sector, event.position, areas)
+    agreement = _agreement(ground, event, areas)
+    agreed: list[Routed] = []
     if owner is not None:
-        lead = Routed(owner.id, True, "owner", event.zone)
-        agreed: list[Routed] = []
+        lead = Routed(owner.id, True, "owner", event.zone, since_ns=now_ns)
     elif agreement is not None:
         reason = f"agreement:{agreement.id}"
-        lead = Routed(agreement.lead, True, reason, agreement.area)
-        agreed = [Routed(agency, False, reason, agreement.area) for agency in agreement.copies]
+        lead = Routed(agreement.lead, True, reason, agreement.area, since_ns=now_ns)
+        agreed = [
+            Routed(agency, False, reason, agreement.area, agreement.withheld, now_ns) for agency in agreement.copies
+        ]
     elif areas:
-        lead = Routed(areas[0][0], True, "precedence" if len(areas) > 1 else "jurisdiction", areas[0][1])
-        agreed = []
+        reason = "precedence" if len({agency for agency, _ in areas}) > 1 else "jurisdiction"
+        lead = Routed(areas[0][0], True, reason, areas[0][1], since_ns=now_ns)
     else:
-        return (_fallback(ground, event),)
-    return _unique([lead, *agreed, *(Routed(agency, False, "overlap", area) for agency, area in areas)])
+        return (_fallback(ground, event, now_ns),)
+    overlap = [Routed(agency, False, "overlap", area, since_ns=now_ns) for agency, area in areas]
+    return _unique([lead, *agreed, *overlap])
 
 
-def routed_again(ground: Ground, incident: Incident) -> tuple[Routed, ...]:
+def routed_again(ground: Ground, incident: Incident, now_ns: int) -> tuple[Routed, ...]:
     """The same agencies, and those into whose area it has moved since."""
     areas = _areas(ground, incident.sector, incident.position)
-    return _unique([*incident.routed, *(Routed(agency, False, "moved_into", area) for agency, area in areas)])
+    moved = [Routed(agency, False, "moved_into", area, since_ns=now_ns) for agency, area in areas]
+    return _unique([*incident.routed, *moved])
+
+
+def channels_of(ground: Ground, incident: Incident) -> list[tuple[Routed, Channel]]:
+    """Every channel that an incident goes to: each agency's own, and those that its escalation has reached."""
+    found = []
+    for route in incident.routed:
+        agency = ground.agency_of.get(route.agency)
+        if agency is None:
+            continue  # of a configuration that is no more
+        later = {c for rung in agency.ladder for c in rung.channels}
+        reached = {c for rung in agency.rungs(incident.severity)[: route.rung] for c in rung.channels}
+        found += [(route, c) for c in agency.channels if c.id not in later or c.id in reached]
+    grave = SEVERITIES.index(incident.severity)
+    known = {i.channel for i in incident.informed}
+    return [(r, c) for r, c in found if SEVERITIES.index(c.severity_min) <= grave or c.id in known]
 
 
 def _areas(ground: Ground, sector: int, position: tuple[float, float]) -> list[tuple[str, str]]:
@@ -45,31 +65,38 @@ def _areas(ground: Ground, sector: int, position: tuple[float, float]) -> list[t
 
 
 def _owner(ground: Ground, event: Event) -> Agency | None:
-    if event.kind is not EventKind.SILENT_SENSOR:
+    """Whose sensor it is, where an event is about a sensor."""
+    if event.kind not in EQUIPMENT or event.kind is EventKind.COVERAGE_GAP:
         return None
-    owner = ground.sensor_owners[ground.sensor_ids.index(event.zone)]
-    return next((a for a in ground.agencies if a.id == owner), None)
+    return ground.agency_of.get(ground.sensor_owners[ground.sensor_ids.index(event.zone)])
 
 
-def _agreement(
-    ground: Ground, kind: EventKind, sector: int, position: tuple[float, float], areas: list[tuple[str, str]]
-) -> Agreement | None:
-    _, zones = inside(ground.zones, np.array([sector], np.int16), np.array([position]))
+def _agreement(ground: Ground, event: Event, areas: list[tuple[str, str]]) -> Agreement | None:
+    """The first that holds for the place, the kind, what it probably is, and the time."""
+    _, zones = inside(ground.zones, np.array([event.sector], np.int16), np.array([event.position]))
     here = {area for _, area in areas} | {ground.zones.ids[z] for z in zones.tolist()}
-    return next((a for a in ground.agreements if a.area in here and (not a.kinds or kind in a.kinds)), None)
+    likeliest = event.classes[0][0] if event.classes else ""
+    return next(
+        (
+            a
+            for a in ground.agreements
+            if a.area in here
+            and (not a.kinds or event.kind in a.kinds)
+            and (not a.classes or likeliest in a.classes)
+            and in_force(a.schedule, event.observed_ns)
+        ),
+        None,
+    )
 
 
-def _fallback(ground: Ground, event: Event) -> Routed:
+def _fallback(ground: Ground, event: Event, now_ns: int) -> Routed:
     if len(ground.jurisdictions.ids):
         area, _ = nearest(ground.jurisdictions, np.array([event.sector], np.int16), np.array([event.position]))
-        return Routed(
-            ground.jurisdictions.agencies[int(area[0])],
-            True,
-            "nearest_jurisdiction",
-            ground.jurisdictions.ids[int(area[0])],
-        )
+        found = int(area[0])
+        agency, name = ground.jurisdictions.agencies[found], ground.jurisdictions.ids[found]
+        return Routed(agency, True, "nearest_jurisdiction", name, since_ns=now_ns)
     first = min(ground.agencies, key=lambda a: (a.precedence, a.id))
-    return Routed(first.id, True, "fallback")
+    return Routed(first.id, True, "fallback", since_ns=now_ns)
 
 
 def _unique(routes: Iterable[Routed]) -> tuple[Routed, ...]:

@@ -1,12 +1,37 @@
 """Rules as the pure part reads them, and the ground on which they stand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.schedule import ALWAYS, Schedule
 from geo.frames import Sectors
 from geo.jurisdictions import Jurisdictions
 from geo.zones import Lines, Zones
-from model.alerts import EventKind
+from model.alerts import SEVERITIES, EventKind
+from model.columns import Columns, column
 from model.world import SensorColumns
+
+
+class Clears(StrEnum):
+    """When what a rule raised is over."""
+
+    UNSEEN = "unseen"  # no subject of it has been seen for `clear_after`
+    LEAVING = "leaving"  # what the rule asks for has not been so for `clear_after`: they left, slowed down, came back
+    TIME = "time"  # `clear_after` after it last happened, whatever they do
+    HAND = "hand"  # when somebody says so
+
+
+@dataclass(frozen=True, eq=False)
+class WatchList(Columns):
+    """n tokens, sorted: every text that is near enough to a watched plate."""
+
+    token: NDArray[np.uint64] = column(np.uint64)  # (n,) of the text
+    watched: NDArray[np.uint64] = column(np.uint64)  # (n,) of the plate that is watched
+    edits: NDArray[np.int8] = column(np.int8)  # (n,) letters to change, add or leave out between the two
 
 
 @dataclass(frozen=True)
@@ -19,18 +44,45 @@ class Rule:
     classes: tuple[int, ...]  # columns of class probabilities that count; all: every column
     class_share_min: float
     existence_min: float
+    clears: Clears
     clear_after_ns: int
     repeat_ns: int
     join_m: float
     join_ns: int
+    apart: bool = False  # what it raises stands alone, and joins no other rule's incident
+    schedule: Schedule = ALWAYS
+    confirm_ns: int = 0  # it must have been so for this long
+    release_ns: int = 0  # and not so for this long, before it can happen anew
+    hysteresis_m: float = 0.0  # and by this much beyond the boundary, to either side
+    sigmas: float = 1.0  # or by this many standard deviations, where that is more
+    already_inside: bool = False  # does it count of who was so when first seen, or when the schedule began?
+    learns: bool = False  # past dispositions weigh on existence
     places: tuple[int, ...] = ()  # rows of Zones, or of Lines
     direction: int = 0  # +1 inbound, -1 outbound, 0 either
-    sigmas: float = 1.0
-    already_inside: bool = False
+    to_lines: bool = False  # `places` are lines; otherwise zones
     dwell_ns: int = 0
-    tokens: tuple[int, ...] = ()  # plate tokens watched for
+    horizon_ns: int = 0  # how far ahead an approach is foreseen
+    probability_min: float = 0.5
+    speed_mps: float = 0.0
+    heading: tuple[float, float] = (0.0, 0.0)  # unit vector of the right way, east and north
+    count_min: int = 0
+    within_m: float = 0.0  # of each other, in a group or convoy
+    watch_list: WatchList = field(default_factory=WatchList.none)
     confidence_min: float = 0.0
     sensors: tuple[int, ...] = ()  # rows of the catalogue
+    share_min: float = 0.0  # of a place's cover that must be lost
+    cover: tuple["Cover", ...] = ()  # of each of `places`
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """Which sensors have which spots of one place in view."""
+
+    spots: int  # how many spots any sensor has in view when all work
+    spot: NDArray[np.int64]  # (k,) with `sensor`: pairs that see each other
+    sensor: NDArray[np.int64]  # (k,) rows of the catalogue
+    sector: int
+    place: NDArray[np.float64]  # (all spots, 2) m
 
 
 @dataclass(frozen=True)
@@ -42,6 +94,28 @@ class Agreement:
     lead: str
     copies: tuple[str, ...]
     kinds: tuple[EventKind, ...]  # empty: every kind
+    classes: tuple[str, ...] = ()  # of the most probable class; empty: every class
+    schedule: Schedule = ALWAYS
+    withheld: tuple[str, ...] = ()  # fields that copies are not given
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way to an agency."""
+
+    id: str
+    kind: str
+    severity_min: str = SEVERITIES[0]  # nothing lesser goes this way
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What happens when nobody has acknowledged in time."""
+
+    severities: tuple[str, ...]
+    after_ns: int  # since the agency got the incident
+    channels: tuple[str, ...]  # of the agency, which hear of nothing that has not come so far
+    agencies: tuple[str, ...]  # others that get a copy
 
 
 @dataclass(frozen=True)
@@ -52,7 +126,34 @@ class Agency:
     name: str
     precedence: int  # the lowest leads where areas overlap and no agreement says otherwise
     plates: bool  # entitled to plate tokens
-    channels: tuple[tuple[str, str], ...]  # (channel id, channel kind)
+    channels: tuple[Channel, ...]
+    ladder: tuple[Rung, ...] = ()
+
+    def rungs(self, severity: str) -> list[Rung]:
+        """Those that count for a severity, the first first."""
+        return sorted((r for r in self.ladder if severity in r.severities), key=lambda r: r.after_ns)
+
+
+@dataclass(frozen=True)
+class Inhibition:
+    """An open incident that matches `by` mutes those that match `mutes`."""
+
+    id: str
+    by: tuple[tuple[str, str], ...]
+    mutes: tuple[tuple[str, str], ...]
+    within_m: float  # of each other; infinite: wherever
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How incidents are kept together, site-wide."""
+
+    storm_incidents: int = 20  # more than this of one rule
+    storm_ns: int = 60_000_000_000  # in this time are told of as one
+    split_m: float = 500.0  # a subject this far from the others
+    split_ns: int = 60_000_000_000  # for this long is an incident of its own
+    unit_m: float = 15.0  # standard deviation of where a unit's people stand about its reported place
+    unit_fresh_ns: int = 60_000_000_000  # an older report says nothing any more
 
 
 @dataclass(frozen=True)
@@ -63,6 +164,8 @@ class Ground:
     rules: tuple[Rule, ...]
     agencies: tuple[Agency, ...]
     agreements: tuple[Agreement, ...]
+    inhibitions: tuple[Inhibition, ...]
+    habits: Habits
     sectors: Sectors
     zones: Zones
     lines: Lines
@@ -73,10 +176,20 @@ class Ground:
     sensor_owners: tuple[str, ...]
     lateness_ns: int  # how far back fusion may run scans again
 
-    def rule(self, id: str) -> Rule:
-        return next(r for r in self.rules if r.id == id)
+    @cached_property
+    def rule_of(self) -> dict[str, Rule]:
+        return {rule.id: rule for rule in self.rules}
 
+    @cached_property
+    def agency_of(self) -> dict[str, Agency]:
+        return {agency.id: agency for agency in self.agencies}
 
-def watches(rules: tuple[Rule, ...], *kinds: EventKind) -> list[tuple[Rule, int]]:
-    """Every (rule, place) of the given kinds, in the order of configuration."""
-    return [(rule, place) for rule in rules if rule.kind in kinds for place in rule.places]
+    def watches(self, *kinds: EventKind) -> list[tuple[Rule, int]]:
+        """Every (rule, place) of the given kinds, in the order of configuration. A rule with no place is in none: -1."""
+        return [(rule, place) for rule in self.rules if rule.kind in kinds for place in rule.places or (-1,)]
+
+    def place_id(self, rule: Rule, place: int) -> str:
+        """The id of a rule's place; empty where it has none."""
+        if place < 0:
+            return ""
+        return self.lines.ids[place] if rule.to_lines else self.zones.ids[place]

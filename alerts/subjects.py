@@ -1,15 +1,15 @@
 """Tracks as rules see them: sorted, with what every rule asks of them worked out once a scan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from alerts.incidents import Sighting
 from alerts.rules import Ground, Rule
 from geo.frames import wgs84_from_plane
-from model.alerts import Event, Evidence
+from model.alerts import Detail, Event, Evidence
 from model.classes import CLASSES
 from model.time import NS
 from model.tracks import Tracks, name_of
@@ -25,25 +25,61 @@ class Subjects:
     time_ns: int
     tracks: Tracks
     sigma_m: NDArray[np.float64]  # (n,) largest standard deviation of the position
+    unit: NDArray[np.uint64]  # (n,) token of the unit of ours that it is; 0: none
+    perhaps: NDArray[np.bool_]  # (n,) it may be a unit, and soon it will be known
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Where a subject of an incident is now, and who sees it."""
+
+    subject: str
+    seen_ns: int
+    sector: int
+    position: tuple[float, float]
+    lat: float
+    lon: float
+    sigma_m: float
+    speed_mps: float
+    probability: float
+    classes: tuple[tuple[str, float], ...]
+    evidence: tuple[Evidence, ...]
 
 
 def subjects_of(time_ns: int, tracks: Tracks) -> Subjects:
+    """None of them held to be a unit of ours."""
     tracks = tracks.take(np.argsort(tracks.id, kind="stable"))
-    p = tracks.covariance
-    sigma = np.sqrt((p[:, 0, 0] + p[:, 1, 1]) / 2 + np.hypot((p[:, 0, 0] - p[:, 1, 1]) / 2, p[:, 0, 1]))
-    return Subjects(time_ns, tracks, sigma)
+    n = len(tracks)
+    return Subjects(time_ns, tracks, sigma_of(tracks.covariance), np.zeros(n, np.uint64), np.zeros(n, np.bool_))
 
 
-def eligible(rule: Rule, subjects: Subjects) -> NDArray[np.bool_]:
-    """(n,) which tracks are sure enough, and of the right class, for a rule."""
+def sigma_of(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) the largest standard deviation of places with covariances (n, ≥2, ≥2)."""
+    a, b, d = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+    return np.asarray(np.sqrt((a + d) / 2 + np.hypot((a - d) / 2, b)))
+
+
+def eligible(rule: Rule, subjects: Subjects, odds: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
+    """(n,) which tracks are sure enough, and of the right class, for a rule.
+
+    `odds` (n,) multiply the odds that they exist: what is known beforehand of those who saw them.
+    """
     tracks = subjects.tracks
     share = tracks.class_probability[:, list(rule.classes)].sum(axis=1)
-    return np.asarray(tracks.confirmed & (tracks.existence >= rule.existence_min) & (share >= rule.class_share_min))
+    existence = tracks.existence
+    if odds is not None:
+        existence = existence * odds / (existence * odds + (1 - existence))
+    return np.asarray(tracks.confirmed & (existence >= rule.existence_min) & (share >= rule.class_share_min))
 
 
 def beyond(distance_m: NDArray[np.float64], sigma_m: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) probability that the true place lies on the positive side of a boundary this far away."""
     return np.asarray(ndtr(distance_m / np.maximum(sigma_m, 1e-3)))
+
+
+def band_m(rule: Rule, sigma_m: NDArray[np.float64], widest_m: float = WIDEST_BAND_M) -> NDArray[np.float64]:
+    """(n,) how far beyond a boundary one must be to be held to be there."""
+    return np.asarray(np.minimum(np.maximum(rule.sigmas * sigma_m, rule.hysteresis_m), widest_m))
 
 
 def events_of(
@@ -54,17 +90,24 @@ def events_of(
     rows: NDArray[np.int64],
     probability: NDArray[np.float64],
     origin_ns: NDArray[np.int64],
-    details: list[tuple[tuple[str, str | float], ...]],
+    details: Sequence[Detail],
+    company: Sequence[NDArray[np.int64]] | None = None,
 ) -> list[Event]:
-    """One event for each of the chosen rows."""
+    """One event for each of the chosen rows, in which the rows of `company`, if given, have a part."""
     if not len(rows):
         return []
+    names = [
+        (name_of(subjects.tracks.id[row]),)
+        if company is None
+        else tuple(name_of(key) for key in subjects.tracks.id[company[i]])
+        for i, row in enumerate(rows.tolist())
+    ]
     return [
         Event(
             kind=rule.kind,
             rule=rule.id,
             zone=zone,
-            subject=s.subject,
+            subjects=subject,
             observed_ns=subjects.time_ns,
             origin_ns=int(origin),
             sector=s.sector,
@@ -72,12 +115,15 @@ def events_of(
             lat=s.lat,
             lon=s.lon,
             sigma_m=s.sigma_m,
+            speed_mps=s.speed_mps,
             probability=float(p) * s.probability,
             classes=s.classes,
             evidence=s.evidence,
             detail=detail,
         )
-        for s, p, origin, detail in zip(sightings(ground, subjects, rows), probability, origin_ns, details, strict=True)
+        for s, subject, p, origin, detail in zip(
+            sightings(ground, subjects, rows), names, probability, origin_ns, details, strict=True
+        )
     ]
 
 
@@ -94,6 +140,7 @@ def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> li
             lat=float(lat[i]),
             lon=float(lon[i]),
             sigma_m=float(subjects.sigma_m[rows[i]]),
+            speed_mps=float(np.hypot(tracks.mean[i, 2], tracks.mean[i, 3])),
             probability=float(tracks.existence[i]),
             classes=shares(tracks.class_probability[i]),
             evidence=evidence_of(ground, tracks.sensors[i], tracks.sensors_ns[i], subjects.time_ns),

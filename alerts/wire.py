@@ -4,43 +4,39 @@ import json
 from hashlib import blake2b
 from typing import Any
 
-from model.alerts import Alert, EventKind
+from model.alerts import Alert, EventKind, Happening, Incident, Phase
 from model.time import iso_from_ns
 
 WITHHELD = "withheld"
-PLATE_FIELDS = ("plate",)
+WITHHOLDABLE = ("plate", "subjects", "evidence", "class", "log")  # fields that an agreement may keep from a copy
+PLATE_FIELDS = ("plate", "read")
+ALL: frozenset[str] = frozenset()
 
 
-def record_of(alert: Alert, plates: bool = True) -> dict[str, Any]:
-    """One revision as contract.md lays down, and what we add to it. Without `plates`, tokens are withheld."""
-    incident = alert.incident
-    detail = {
-        name: WITHHELD if name in PLATE_FIELDS and not plates else _rounded(value) for name, value in incident.detail
-    }
-    subjects = list(incident.subjects)
-    if incident.kind is EventKind.WATCHED_PLATE and not plates:
-        subjects = [WITHHELD] * len(subjects)
+def record_of(alert: Alert, withheld: frozenset[str] = ALL) -> dict[str, Any]:
+    """One revision as contract.md lays down, and what we add to it, without the `withheld` fields."""
+    incident, first = alert.incident, alert.incident.gravest
+    plates = "plate" not in withheld
     lead = next((r.agency for r in incident.routed if r.lead), None)
-    return {
+    record = {
         "alert": incident.key,
         "revision": incident.revision,
         "phase": incident.phase.value,
-        "rule": incident.rule,
+        "rule": first.rule,
         "severity": incident.severity,
         "observed": iso_from_ns(incident.first_ns),
         "raised": iso_from_ns(incident.raised_ns),
         "lat": round(incident.lat, 6),
         "lon": round(incident.lon, 6),
-        "zone": incident.zone,
+        "zone": first.zone,
         "agencies": [r.agency for r in incident.routed],
         "reason": {
-            "kind": incident.kind.value,
+            "kind": first.kind.value,
             "why": alert.why,
-            "probability": _rounded(incident.probability),
-            "detail": detail,
-            "routing": [
-                {"agency": r.agency, "lead": r.lead, "reason": r.reason, "area": r.area} for r in incident.routed
-            ],
+            "probability": _rounded(first.probability),
+            "detail": _detail(first, plates),
+            "routing": [_route(r) for r in incident.routed],
+            "happenings": [_happening(h, plates) for h in incident.happenings],
         },
         "evidence": [{"sensor": e.sensor, "time": iso_from_ns(e.time_ns)} for e in incident.evidence],
         "text": alert.text,
@@ -49,12 +45,37 @@ def record_of(alert: Alert, plates: bool = True) -> dict[str, Any]:
         "told": iso_from_ns(alert.told_ns),
         "sigma_m": _rounded(incident.sigma_m),
         "class": dict(incident.classes),
-        "subjects": subjects,
+        "subjects": _subjects(incident, plates),
+        "status": status_of(incident),
         "acknowledged_by": incident.acknowledged_by or None,
         "acknowledged": iso_from_ns(incident.acknowledged_ns) if incident.acknowledged_ns else None,
+        "assigned_to": incident.assigned_to or None,
         "resolution": incident.resolution or None,
         "resolved_by": incident.resolved_by or None,
+        "muted": incident.muted or None,
+        "offered_to": incident.offered_to or None,
+        "disputed": incident.disputed,
+        "storm": incident.storm,
+        "merged_into": incident.merged_into or None,
+        "parts": list(incident.parts),
+        "split_from": incident.split_from or None,
+        "log": [{"time": iso_from_ns(e.time_ns), "what": e.what, "by": e.by, "note": e.note} for e in incident.log],
     }
+    kept_back = {name: _nothing(record[name]) for name in ("subjects", "evidence", "class", "log") if name in withheld}
+    return record | kept_back | ({"withheld": sorted(withheld)} if withheld else {})
+
+
+def status_of(incident: Incident) -> str:
+    """Where in its life it is, in a word."""
+    if incident.resolution:
+        return "resolved"
+    if incident.merged_into:
+        return "merged"
+    if incident.phase is Phase.CLEARED:
+        return "cleared"
+    if incident.assigned_to:
+        return "assigned"
+    return "acknowledged" if incident.acknowledged_by else "open"
 
 
 def encoded(record: dict[str, Any]) -> bytes:
@@ -66,6 +87,46 @@ def delivery_key(agency: str, channel: str, incident: str, revision: int) -> str
     """What makes a delivery this one: receivers that get the same key again may drop it."""
     said = f"{agency}|{channel}|{incident}|{revision}"
     return blake2b(said.encode(), digest_size=12).hexdigest()
+
+
+def _route(r: Any) -> dict[str, Any]:
+    return {
+        "agency": r.agency,
+        "lead": r.lead,
+        "reason": r.reason,
+        "area": r.area,
+        "stance": r.stance.value or None,
+        "rung": r.rung,
+    }
+
+
+def _happening(h: Happening, plates: bool) -> dict[str, Any]:
+    return {
+        "rule": h.rule,
+        "kind": h.kind.value,
+        "zone": h.zone,
+        "severity": h.severity,
+        "first": iso_from_ns(h.first_ns),
+        "last": iso_from_ns(h.event_ns),
+        "probability": _rounded(h.probability),
+        "detail": _detail(h, plates),
+    }
+
+
+def _detail(happening: Happening, plates: bool) -> dict[str, Any]:
+    return {
+        name: WITHHELD if name in PLATE_FIELDS and not plates else _rounded(value) for name, value in happening.detail
+    }
+
+
+def _subjects(incident: Incident, plates: bool) -> list[str]:
+    """Tracks by name; a plate's token only where it may be read."""
+    watched = any(h.kind is EventKind.WATCHED_PLATE for h in incident.happenings)
+    return [WITHHELD if watched and not plates and len(s) == 16 else s for s in incident.subjects]
+
+
+def _nothing(value: Any) -> Any:
+    return {} if isinstance(value, dict) else []
 
 
 def _rounded(value: float | str) -> float | str:

@@ -1,7 +1,8 @@
 """What an officer reads: an alert in two lines of plain English."""
 
 from alerts.rules import Ground
-from model.alerts import EventKind, Incident, Phase, Routed
+from model.alerts import EventKind, Happening, Incident, Phase, Routed
+from model.time import NS
 
 CERTAIN = 0.99
 REASONS = {
@@ -13,48 +14,84 @@ REASONS = {
     "moved_into": "moved into its area",
     "fallback": "first by precedence, no areas drawn",
 }
+PHRASES = {
+    EventKind.CROSSING: "{who} crossed {place}{direction}",
+    EventKind.ENTERING: "{who} entered {place}",
+    EventKind.LEAVING: "{who} left {place}",
+    EventKind.DWELLING: "{who} has stayed in {place} for {lasting}",
+    EventKind.APPROACH: "{who} comes towards {place}, there in some {within}",
+    EventKind.SPEED: "{who} at {kmh:.0f} km/h{in_place}",
+    EventKind.WRONG_WAY: "{who} goes the wrong way{in_place} at {kmh:.0f} km/h",
+    EventKind.GROUP: "Group of {count:.0f}{in_place}, mostly {what}",
+    EventKind.CONVOY: "Convoy of {count:.0f}{in_place}",
+    EventKind.WATCHED_PLATE: "Watched plate read by {place}{off}",
+    EventKind.ABSENCE: "Nobody in {place} for {lasting}",
+    EventKind.SILENT_SENSOR: "Sensor {place} has fallen silent",
+    EventKind.TAMPERED_SENSOR: "Sensor {place} is tampered with",
+    EventKind.COVERAGE_GAP: "{share:.0%} of the cover of {place} is lost",
+}
+OF_ANOTHER = {
+    "agreement": "agreement",
+    "offered_by": "offered by",
+    "shared_by": "shared by",
+    "escalated": "escalated by",
+}
 
 
 def text_of(ground: Ground, incident: Incident, why: str) -> str:
     """Two lines: what, where, how sure; seen by whom, sent to whom and why."""
-    what = _what(ground, incident)
+    first = incident.gravest
+    what = _what(ground, incident, first)
+    others = [h for h in incident.happenings if h is not first]
+    if others:
+        what += "; also " + ", ".join(dict.fromkeys(h.kind.value.replace("_", " ") for h in others))
     if incident.phase is Phase.CLEARED:
         what = f"Over ({why.replace('_', ' ')}): {what}"
     elif incident.phase is Phase.UPDATED:
         what = f"Again ({why.replace('_', ' ')}): {what}"
+    if incident.disputed:
+        what = f"Disputed: {what}"
     seen = ", ".join(e.sensor for e in incident.evidence) or "no sensor"
     sent = "; ".join(_routed(ground, r) for r in incident.routed) or "nobody"
-    return f"{what} at {_where(incident)}, {_percent(incident.probability)} sure\nseen by {seen} → {sent}"
+    return f"{what} at {_where(incident)}, {_percent(first.probability)} sure\nseen by {seen} → {sent}"
 
 
-def _what(ground: Ground, incident: Incident) -> str:
-    detail = dict(incident.detail)
-    count = len(incident.subjects)
-    who = _class(incident) if count == 1 else f"{count} tracks, mostly {_class(incident).lower()}"
-    place = _place(ground, incident.zone)
-    match incident.kind:
-        case EventKind.CROSSING:
-            return f"{who} crossed {place} {detail.get('direction', '')}".rstrip()
-        case EventKind.ENTERING:
-            return f"{who} entered {place}"
-        case EventKind.DWELLING:
-            return f"{who} has stayed in {place} for {_duration(incident, detail)}"
-        case EventKind.WATCHED_PLATE:
-            return f"Watched plate read by {place}"
-        case EventKind.SILENT_SENSOR:
-            return f"Sensor {place} has fallen silent"
+def _what(ground: Ground, incident: Incident, happening: Happening) -> str:
+    said = dict(happening.detail)
+    figure = {name: float(value) for name, value in said.items() if isinstance(value, float | int)}
+    place, edits = place_name(ground, happening.zone), int(figure.get("edits", 0))
+    return PHRASES[happening.kind].format(
+        who=_who(incident),
+        what=_class(incident).lower(),
+        place=place,
+        in_place=f" in {place}" if place else "",
+        direction=f" {said['direction']}" if "direction" in said else "",
+        lasting=_span(figure.get("dwell_s", figure.get("absent_s", 0.0)) + (incident.last_ns - incident.first_ns) / NS),
+        within=_span(figure.get("within_s", 0.0)),
+        kmh=figure.get("speed_mps", 0.0) * 3.6,
+        count=figure.get("count", 0.0),
+        off=f", {edits} {'letter' if edits == 1 else 'letters'} off" if edits else "",
+        share=figure.get("lost_share", 0.0),
+    )
 
 
-def _duration(incident: Incident, detail: dict[str, str | float]) -> str:
-    since_s = float(detail.get("dwell_s", 0.0)) + (incident.last_ns - incident.first_ns) / 1e9
-    return f"{since_s:.0f} s" if since_s < 120 else f"{since_s / 60:.0f} min"
+def _who(incident: Incident) -> str:
+    if incident.storm:
+        return f"Storm of alerts, {len(incident.subjects)} so far: {_class(incident).lower()}"
+    tracks = sum(1 for s in incident.subjects if s.startswith("T")) or len(incident.subjects)
+    return _class(incident) if tracks == 1 else f"{tracks} tracks, mostly {_class(incident).lower()}"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _class(incident: Incident) -> str:
     return incident.classes[0][0].capitalize() if incident.classes else "Something"
 
 
-def _place(ground: Ground, id: str) -> str:
+def place_name(ground: Ground, id: str) -> str:
+    """A zone, line or sensor as people call it."""
     for ids, names in (
         (ground.zones.ids, ground.zones.names),
         (ground.lines.ids, ground.lines.names),
@@ -76,7 +113,7 @@ def _percent(probability: float) -> str:
 
 
 def _routed(ground: Ground, to: Routed) -> str:
-    name = next((a.name for a in ground.agencies if a.id == to.agency), to.agency)
-    reason, _, paper = to.reason.partition(":")
-    said = f"agreement {paper}" if reason == "agreement" else REASONS.get(reason, reason)
+    name = ground.agency_of[to.agency].name if to.agency in ground.agency_of else to.agency
+    reason, _, other = to.reason.partition(":")
+    said = f"{OF_ANOTHER[reason]} {other}" if reason in OF_ANOTHER else REASONS.get(reason, reason)
     return f"{name} ({'leads' if to.lead else 'copy'}: {said})"

@@ -8,6 +8,7 @@ from scipy.special import ndtr
 from fusion.estimation import largest_sigma, packed
 from fusion.settings import Settings
 from geo.frames import Sectors, near_each_other, plane_from_plane
+from geo.views import depth_in_view_m
 from model.detections import Detections
 from model.tracks import Tracks
 from model.world import SensorColumns
@@ -34,7 +35,7 @@ def undetected_density(settings: Settings, sensors: SensorColumns, sectors: Sect
     """
     one = sensors.take(detections.sensor)
     place = plane_from_plane(sectors, detections.sector, one.sector, detections.position)
-    depth_m = np.maximum(_depth_m(one, place - one.position), 1.0)
+    depth_m = np.maximum(depth_in_view_m(one, place - one.position), 1.0)
     filling = ENTERING_MPS / depth_m
     emptying = one.looks_per_s * one.detection_probability
     return np.maximum(settings.birth_per_m2 * filling / (filling + emptying), FEWEST_PER_M2)
@@ -59,19 +60,7 @@ def watched(
     looks = found[row, rank]
     one = lookers.take(looks)
     place = plane_from_plane(sectors, tracks.sector[row], one.sector, tracks.mean[row, :2])
-    depth = _depth_m(one, place - one.position)
+    depth = depth_in_view_m(one, place - one.position)
     chance = ndtr(depth / np.maximum(sigma_m[row], 0.1))
     seen = chance > 0.01
     return row[seen], looks[seen], chance[seen]
-
-
-def _depth_m(one: SensorColumns, offset: Array) -> Array:
-    """(n,) how far each offset from its sensor lies inside the view's nearest edge; negative outside."""
-    away = np.hypot(offset[:, 0], offset[:, 1])
-    turn = np.arctan2(offset[:, 1], offset[:, 0]) - one.facing_rad
-    off = np.abs((turn + np.pi) % (2 * np.pi) - np.pi)
-    aside = np.where(
-        one.half_angle_rad < np.pi, away * np.sin(np.clip(one.half_angle_rad - off, -np.pi / 2, np.pi / 2)), np.inf
-    )
-    inner = np.where(one.near_m > 0, away - one.near_m, np.inf)
-    return np.asarray(np.minimum(np.minimum(one.range_m - away, inner), aside))

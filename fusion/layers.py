@@ -10,11 +10,11 @@ import shapely
 from numpy.typing import NDArray
 
 from fusion.estimation import largest_sigma, packed
+from geo.frames import APART_M
 from model.detections import Detections
 
 SIGMAS = 3.0  # how far, in its own standard deviations, a detection's target may be
 PAD_M = 10.0  # and how far it may move within a scan, beyond that
-APART_M = 1e8  # sectors are laid out this far from each other
 
 
 def frames_of(detections: Detections) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int16]
 T = TypeVar("T")
 NOWHERE = -1
+APART_M = 1e8  # planes are laid out this far from each other where one tree is to hold the places of all
 EARTH_M_PER_DEGREE = 111_195.0  # mean sphere; good enough to choose a sector by
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geo.frames import Sectors, plane_from_wgs84, sector_of
+from geo.frames import APART_M, Sectors, plane_from_wgs84, sector_of
 
-APART_M = 1e8  # sectors are laid out this far from each other
 NEAR_M = 100.0  # no road is wider, nor anything that follows it farther off
 
 

@@ -35,5 +35,6 @@ class Health(Columns):
     observed_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, newest observation; 0 never
     offline: NDArray[np.bool_] = column(np.bool_)  # (n,) it said so itself
     battery: NDArray[np.float64] = column(np.float64)  # (n,) 0–1; NaN unknown
+    tampered_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, received: it last said so; 0 never
     messages: NDArray[np.int64] = column(np.int64)  # (n,) messages used
     rejected: NDArray[np.int64] = column(np.int64)  # (n,) messages rejected, benign ones aside

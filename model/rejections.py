@@ -25,7 +25,7 @@ class Reason(StrEnum):
     RETAINED = "retained"  # a retained detection: state from before, not news
     NO_DETECTION = "no_detection"  # understood, and there is nothing to detect in it
     FALSE_POSITIVE = "false_positive"  # the source itself took it back
-    NO_SUCH_ALERT = "no_such_alert"  # somebody acted on an alert that is over and forgotten, or never was
+    ACTION_REFUSED = "action_refused"  # somebody wanted what cannot be done, such as to resolve what never was
     OUTSIDE_SITE = "outside_site"  # too far from every sector of this site
 
 

@@ -12,7 +12,7 @@ from fusion.order import FusionState, at_rest, fuse
 from fusion.settings import Settings
 from geo.frames import Sectors
 from geo.zones import Zones
-from model.alerts import Action, Alert, Delivery
+from model.alerts import Action, Alert, Delivery, Withheld
 from model.detections import Detections
 from model.health import Health
 from model.messages import ACTION_TOPIC, Messages
@@ -61,6 +61,8 @@ class Outcome:
     scans: tuple[Scan, ...]  # closed or run again
     alerts: tuple[Alert, ...]
     deliveries: tuple[Delivery, ...]
+    withheld: tuple[Withheld, ...]  # what raised nothing, and why
+    answers: tuple[tuple[str, str], ...]  # to what people asked: (request, empty or why it could not be done)
     rejections: tuple[Rejection, ...]
     plates: tuple[PlateText, ...]  # to be sealed at once
 
@@ -85,21 +87,31 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),
     )
-    alerts, told, astray = judged(
-        world.ground, state.alerts, detections, fused.scans, health, inbox.actions, state.now_ns, now_ns
+    alerts, said = judged(
+        world.ground,
+        state.alerts,
+        detections,
+        heard.units,
+        fused.scans,
+        health,
+        inbox.actions,
+        state.now_ns,
+        now_ns,
     )
     outcome = Outcome(
         now_ns=now_ns,
         detections=detections,
         scans=fused.scans,
-        alerts=told,
-        deliveries=dispatched(world.ground, told),
+        alerts=said.alerts,
+        deliveries=dispatched(world.ground, said.alerts),
+        withheld=said.withheld,
+        answers=_answers(inbox.actions, said.refused),
         rejections=(
             *heard.rejections,
             *unplaced,
             *inbox.rejections,
             *_too_late(world, fused.too_late),
-            *_astray(astray),
+            *_refused(said.refused),
         ),
         plates=heard.plates,
     )
@@ -116,11 +128,14 @@ def _too_late(world: World, rows: Detections) -> tuple[Rejection, ...]:
     )
 
 
-def _astray(actions: tuple[Action, ...]) -> tuple[Rejection, ...]:
-    """What people did to alerts that are over and forgotten."""
+def _answers(actions: tuple[Action, ...], refused: tuple[tuple[Action, str], ...]) -> tuple[tuple[str, str], ...]:
+    reasons = {action.request: reason for action, reason in refused}
+    return tuple((action.request, reasons.get(action.request, "")) for action in actions if action.request)
+
+
+def _refused(actions: tuple[tuple[Action, str], ...]) -> tuple[Rejection, ...]:
+    """What people wanted and could not have."""
     return tuple(
-        Rejection(
-            a.received_ns, ACTION_TOPIC, Reason.NO_SUCH_ALERT, f"{a.action} by {a.by}: {a.alert} is over, or never was."
-        )
-        for a in actions
+        Rejection(action.received_ns, ACTION_TOPIC, Reason.ACTION_REFUSED, f"{action.action} by {action.by}: {reason}")
+        for action, reason in actions
     )

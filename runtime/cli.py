@@ -4,7 +4,6 @@ Data goes to standard output, words for people to standard error. Exit 0: done; 
 configuration.
 """
 
-import getpass
 import json
 import signal
 import sys
@@ -22,16 +21,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from alerts import audit as audit_log
-from alerts.outbox import Outbox, UnknownAlert
+from alerts.outbox import UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
+from runtime.commands import alerts, rules
+from runtime.commands.common import HERE, By, Json, Reason, Site, audited, outbox_of, people
 from runtime.configuration import load
 from runtime.demo import demonstrate
 from runtime.editor_schema import write_schemas
-from runtime.entries import Configuration
 from runtime.mistakes import Mistakes, render
 from runtime.replay import Tally
 from runtime.replay import replay as replayed
@@ -41,7 +41,6 @@ from runtime.service import AlreadyRunning, Places, exercise_key, history_of, se
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import NoConnection, address, play
 from runtime.simulator.seeing import simulated
-from runtime.watch import alert_table, alert_text, explained
 from runtime.world import warnings_of, world_of
 from sensors.journal import Position, read
 
@@ -52,26 +51,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Border sensor fusion and alerting.\n\nExample: marchwarden demo --seconds 30",
 )
-alerts_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Alerts: list, watch, show, acknowledge, resolve.\n\nExample: marchwarden alerts watch configs",
-)
 audit_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The audit log.\n\nExample: marchwarden audit verify configs"
 )
-app.add_typer(alerts_app, name="alerts")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(rules.app, name="rules")
 app.add_typer(audit_app, name="audit")
-
-people = Console(stderr=True, highlight=False, soft_wrap=True)
-ACK_WAIT_S = 5.0
-
-Site = Annotated[Path, typer.Argument(help="A folder with a site.toml", show_default=False)]
-SiteHere = Annotated[Path, typer.Option("--site", help="A folder with a site.toml")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
-By = Annotated[str, typer.Option(help="Who you are; your login name unless given")]
-Reason = Annotated[str, typer.Option(help="Why you look; goes into the audit log")]
-HERE = Path("configs")
 
 
 def main() -> None:
@@ -190,7 +175,7 @@ def replay(
     site: Site,
     messages: Annotated[Path, typer.Argument(help="Recorded messages", show_default=False)],
     tracks: Annotated[Path | None, typer.Option(help="Write the tracks here")] = None,
-    alerts: Annotated[Path | None, typer.Option(help="Write the alerts here")] = None,
+    alerts_file: Annotated[Path | None, typer.Option("--alerts", help="Write the alerts here")] = None,
     deliveries: Annotated[Path | None, typer.Option(help="Write the deliveries here")] = None,
     reasons: Annotated[Path | None, typer.Option(help="Write here why each track is what it is")] = None,
     chunk: Annotated[
@@ -203,7 +188,7 @@ def replay(
     world = world_of(c, exercise_key(c))
     batches = recording.read(messages, chunk)
     with _progress(None, "replaying") as told:
-        tally = replayed(world, batches, tracks, alerts, deliveries, reasons, told)
+        tally = replayed(world, batches, tracks, alerts_file, deliveries, reasons, told)
     _summary(tally, as_json)
 
 
@@ -233,7 +218,7 @@ def record(
     """Write what the running service has received, as far as it is kept, as a recording. Goes into the audit log."""
     c = load(site)
     places = Places(c.state)
-    _audit(c, by, "record", str(out), reason)
+    audited(c, by, "record", str(out), reason)
     frames = read(places.journal, places.journal_keys(), Position(0, 0))
     people.print(f"{recording.write(out, (f.messages for f in frames if len(f.messages))):,} messages.", markup=False)
 
@@ -241,7 +226,7 @@ def record(
 @app.command(epilog="Example: marchwarden status configs")
 def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False) -> None:
     """How the service and its sensors are, what waits, and what was rejected and why."""
-    said = _outbox(load(site)).status()
+    said = outbox_of(load(site)).status()
     if as_json:
         print(json.dumps(said))
         return
@@ -303,7 +288,7 @@ def history(
     if bounds is not None and "lat" not in SCHEMAS[kind].names:
         raise typer.BadParameter(f"{kind} have no place of their own; leave out --box and ask for a --track.")
     query = Query(kind, from_ns, to_ns, bounds, sensor, track, limit)
-    _audit(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
+    audited(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
     rows = history_of(c).query(query)
     if as_json or csv:
         for line in as_json_lines(rows) if as_json else as_csv(rows):
@@ -317,86 +302,6 @@ def history(
         people.print(f"Cut at {limit} rows: --limit gives more.", markup=False)
 
 
-@alerts_app.command("list", epilog="Example: marchwarden alerts list configs --open")
-def alerts_list(
-    site: Annotated[Path, typer.Argument()] = HERE,
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over")] = False,
-    as_json: Json = False,
-) -> None:
-    """All alerts, the newest first."""
-    c = load(site)
-    found = _outbox(c).incidents(only_open)
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False))
-    else:
-        Console().print(alert_table(found, c.site.site.time_zone))
-
-
-@alerts_app.command("watch", epilog="Example: marchwarden alerts watch configs")
-def alerts_watch(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False) -> None:
-    """Show alerts as they come, and what becomes of them, until Ctrl-C."""
-    c = load(site)
-    outbox, console = _outbox(c), Console(highlight=False, soft_wrap=True)
-    for incident in reversed(outbox.incidents(open_only=True)):
-        _show(console, incident, c, as_json)
-    number = outbox.newest_number()
-    people.print("Watching. Ctrl-C ends it.", markup=False)
-    try:
-        while True:
-            for newest, record in outbox.revisions_after(number):
-                number = newest
-                _show(console, record, c, as_json)
-            time.sleep(0.25)
-    except KeyboardInterrupt:
-        return
-
-
-@alerts_app.command("show", epilog="Example: marchwarden alerts show A0K3")
-def alerts_show(
-    key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
-    site: SiteHere = HERE,
-    as_json: Json = False,
-    by: By = "",
-    reason: Reason = "",
-) -> None:
-    """Why an alert was raised, told again, and sent where it was sent."""
-    c = load(site)
-    outbox = _outbox(c)
-    whole = outbox.full_key(key)
-    _audit(c, by, "alerts show", whole, reason)
-    revisions, deliveries = outbox.history_of(whole), outbox.deliveries_of(whole)
-    if as_json:
-        print(json.dumps({"revisions": revisions, "deliveries": deliveries}, ensure_ascii=False))
-    else:
-        Console(highlight=False, soft_wrap=True).print(
-            explained(revisions, deliveries, c.site.site.time_zone), markup=False
-        )
-
-
-@alerts_app.command("ack", epilog="Example: marchwarden alerts ack A0K3 --by desk-2")
-def alerts_ack(
-    key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
-    site: SiteHere = HERE,
-    by: By = "",
-    note: Annotated[str, typer.Option(help="A word on it")] = "",
-) -> None:
-    """Acknowledge an alert: somebody has it."""
-    _act(load(site), "ack", key, by, note)
-
-
-@alerts_app.command("resolve", epilog="Example: marchwarden alerts resolve A0K3 --as nuisance-animal")
-def alerts_resolve(
-    key: Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)],
-    disposition: Annotated[
-        str, typer.Option("--as", help="What it was: genuine, nuisance-animal, own-unit, weather, sensor-fault")
-    ],
-    site: SiteHere = HERE,
-    by: By = "",
-) -> None:
-    """Close an alert with what it turned out to be."""
-    _act(load(site), "resolve", key, by, disposition)
-
-
 @audit_app.command("verify", epilog="Example: marchwarden audit verify configs")
 def audit_verify(site: Annotated[Path, typer.Argument()] = HERE) -> None:
     """Is the audit log as it was written?"""
@@ -408,42 +313,6 @@ def audit_verify(site: Annotated[Path, typer.Argument()] = HERE) -> None:
     people.print(f"{verdict.lines} lines, all as they were written.", markup=False)
 
 
-def _act(c: Configuration, action: str, key: str, by: str, note: str) -> None:
-    """Hand an action in, and wait a moment to see it done: the service takes it by way of the journal."""
-    outbox, who = _outbox(c), by or getpass.getuser()
-    whole = outbox.full_key(key)
-    before = outbox.newest_number()
-    outbox.add_action(msgspec.json.encode({"action": action, "alert": whole, "by": who, "note": note}))
-    _audit(c, who, f"alerts {action}", whole, note)
-    deadline = time.monotonic() + ACK_WAIT_S
-    while time.monotonic() < deadline:
-        if any(record["alert"] == whole for _, record in outbox.revisions_after(before)):
-            people.print(f"{whole}: {'acknowledged' if action == 'ack' else 'resolved'} by {who}.", markup=False)
-            return
-        time.sleep(0.05)
-    people.print(
-        f"{whole}: noted. The service is not running, or busy; it takes effect as soon as it can.", markup=False
-    )
-
-
-def _audit(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
-    places = Places(c.state)
-    audit_log.append(
-        places.audit, places.audit_key(), iso_from_ns(time.time_ns()), by or getpass.getuser(), what, about, reason
-    )
-
-
-def _outbox(c: Configuration) -> Outbox:
-    return Outbox(Places(c.state).database)
-
-
-def _show(console: Console, record: dict[str, Any], c: Configuration, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(record, ensure_ascii=False), flush=True)
-    else:
-        console.print(alert_text(record, c.site.site.time_zone))
-
-
 def _summary(tally: Tally, as_json: bool) -> None:
     if as_json:
         print(json.dumps(tally.as_record()))
@@ -453,6 +322,8 @@ def _summary(tally: Tally, as_json: bool) -> None:
         f"({tally.alerts:,} revisions), {tally.deliveries:,} deliveries.",
         markup=False,
     )
+    for (rule, reason), count in sorted(tally.withheld.items()):
+        people.print(f"  withheld: {rule}, {reason} {count:,}", markup=False)
     for reason, count in sorted(tally.set_aside.items()):
         people.print(f"  set aside: {reason} {count:,}", markup=False)
     for (reason, detail), count in tally.rejected.most_common(50):

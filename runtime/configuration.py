@@ -7,6 +7,7 @@ geography) is in `crosscheck.py`.
 import csv
 import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -24,10 +25,12 @@ from runtime.schema import (
     Agreement,
     AnyRule,
     Camera,
+    InhibitionEntry,
     JurisdictionProperties,
     LineProperties,
     RoadProperties,
     RulesFile,
+    ScheduleEntry,
     SensorEntry,
     SensorsFile,
     SiteFile,
@@ -59,6 +62,8 @@ def load(folder: Path) -> Configuration:
         site=site,
         sensors=tuple(_sensors(reading, files.sensors)),
         rules=tuple(_entries(reading, files.rules, "rule", AnyRule, RulesFile)),
+        schedules=tuple(_entries(reading, files.rules, "schedule", ScheduleEntry, RulesFile)),
+        inhibitions=tuple(_entries(reading, files.rules, "inhibition", InhibitionEntry, RulesFile)),
         agencies=tuple(_entries(reading, files.agencies, "agency", Agency, AgenciesFile)),
         agreements=tuple(_entries(reading, files.agencies, "agreement", Agreement, AgenciesFile)),
         zones=tuple(_features(reading, files.zones, ZoneProperties)),
@@ -70,6 +75,16 @@ def load(folder: Path) -> Configuration:
     if reading.mistakes:
         raise Mistakes(list(dict.fromkeys(reading.mistakes)))
     return configuration
+
+
+def read_rules(c: Configuration, path: Path) -> tuple[Written[Any], ...]:
+    """The rules of a file besides a site's own, which may use its zones, lines and schedules. Raises Mistakes."""
+    reading = Reading(path.parent)
+    rules = tuple(_entries(reading, path.name, "rule", AnyRule, RulesFile))
+    crosscheck(reading, replace(c, rules=rules))
+    if reading.mistakes:
+        raise Mistakes(list(dict.fromkeys(reading.mistakes)))
+    return rules
 
 
 # ── one file ─────────────────────────────────────────────────────────────────────────────────────

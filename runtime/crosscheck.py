@@ -14,6 +14,7 @@ from runtime.entries import Configuration, Drawn, Reading, Written
 from runtime.mistakes import nearest
 from runtime.schema import SensorEntry
 from sensors.plates import normalised
+from sensors.watchlist import texts_near
 
 NATIVE = "native"
 FAR_KM = 100.0
@@ -27,6 +28,8 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
         ("rule", c.rules),
         ("agency", c.agencies),
         ("agreement", c.agreements),
+        ("schedule", c.schedules),
+        ("inhibition", c.inhibitions),
     ):
         _doubles(reading, f"{what} id", ((w.file, w.entry, "id", w.value.id) for w in entries))
     drawn: list[Drawn[Any]] = [*c.zones, *c.lines]
@@ -59,6 +62,14 @@ def source_of(sensor: SensorEntry) -> str:
 def _feeds(reading: Reading, c: Configuration) -> None:
     feeds = [(f.id, f.topic) for f in c.site.feed] + [(NATIVE, f"marchwarden/{c.site.site.name}")]
     _doubles(reading, "feed id", (("site.toml", f"feed {id!r}", "id", id) for id, _ in feeds))
+    for feed in c.site.feed:
+        if feed.server and feed.format != "cot":
+            wrong = f"{feed.format!r} comes over MQTT."
+            reading.wrong("site.toml", f"feed {feed.id!r}", "server", wrong, "Leave it out; only cot has a server.")
+        for field in ("ca_file", "cert_file", "key_file"):
+            file = getattr(feed, field)
+            if file and not (c.folder / file).is_file():
+                reading.wrong("site.toml", f"feed {feed.id!r}", field, f"{file!r} does not exist.", "")
     for id, topic in feeds:
         entry = f"feed {id!r}"
         if topic.strip("/") != topic or any(mark in topic for mark in "+#"):
@@ -171,34 +182,24 @@ def _away_km(line: shapely.Geometry, x: NDArray[np.float64], y: NDArray[np.float
     return np.asarray(shapely.distance(line, shapely.points(x, y)) * EARTH_M_PER_DEGREE / 1000)
 
 
+TEXTS_MAX = 2_000_000  # near watched plates, of one rule
+
+
 def _rule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
     rule = at.value
+    if getattr(rule, "line", ""):
+        _refers(reading, at, "line", rule.line, [d.properties.id for d in c.lines], "line in the border file")
+    for zone in getattr(rule, "zones", ()):
+        _watched_zone(reading, c, at, zone)
+    _schedule(reading, c, at)
     match rule.kind:
-        case "crossing":
-            _refers(reading, at, "line", rule.line, [d.properties.id for d in c.lines], "line in the border file")
-        case "entering" | "dwelling":
-            for zone in rule.zones:
-                if _refers(reading, at, "zones", zone, [d.properties.id for d in c.zones], "zone"):
-                    drawn = next(d for d in c.zones if d.properties.id == zone)
-                    if drawn.properties.privacy:
-                        reading.wrong(
-                            at.file,
-                            at.entry,
-                            "zones",
-                            f"{zone!r} is a privacy zone: nothing in it is ever seen.",
-                            "Choose another zone.",
-                        )
         case "watched_plate":
-            for plate in rule.plates:
-                if not normalised(plate):
-                    reading.wrong(
-                        at.file, at.entry, "plates", f"{plate!r} has no letter or digit.", "Write it as it is read."
-                    )
-        case "silent_sensor":
+            _plates(reading, at)
+        case "silent_sensor" | "tampered_sensor" | "coverage_gap":
             for id in rule.sensors:
                 if _refers(reading, at, "sensors", id, [w.value.id for w in c.sensors], "sensor"):
                     entry = next(w for w in c.sensors if w.value.id == id)
-                    if entry.value.silent_after_s is None:
+                    if rule.kind == "silent_sensor" and entry.value.silent_after_s is None:
                         reading.wrong(
                             at.file,
                             at.entry,
@@ -208,34 +209,66 @@ def _rule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
                         )
 
 
+def _watched_zone(reading: Reading, c: Configuration, at: Written[Any], zone: str) -> None:
+    if not _refers(reading, at, "zones", zone, [d.properties.id for d in c.zones], "zone"):
+        return
+    if next(d for d in c.zones if d.properties.id == zone).properties.privacy:
+        wrong = f"{zone!r} is a privacy zone: nothing in it is ever seen."
+        reading.wrong(at.file, at.entry, "zones", wrong, "Choose another zone.")
+
+
+def _schedule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
+    if at.value.schedule:
+        _refers(reading, at, "schedule", at.value.schedule, [w.value.id for w in c.schedules], "schedule")
+
+
+def _plates(reading: Reading, at: Written[Any]) -> None:
+    rule = at.value
+    for plate in rule.plates:
+        if not normalised(plate):
+            reading.wrong(at.file, at.entry, "plates", f"{plate!r} has no letter or digit.", "Write it as it is read.")
+    texts = sum(texts_near(len(normalised(plate)), rule.edits_max) for plate in rule.plates)
+    if texts > TEXTS_MAX:
+        wrong = f"{rule.edits_max} with {len(rule.plates)} plates makes some {texts:,} texts to look for."
+        reading.wrong(at.file, at.entry, "edits_max", wrong, "Lower it, or watch fewer plates with it.")
+
+
 def _agencies(reading: Reading, c: Configuration) -> None:
     ids = [a.value.id for a in c.agencies]
     areas = [d.properties.id for d in c.jurisdictions] + [d.properties.id for d in c.zones]
     for drawn in c.jurisdictions:
         if drawn.properties.agency not in ids:
-            reading.wrong(
-                drawn.file,
-                drawn.entry,
-                "agency",
-                f"{drawn.properties.agency!r} is no agency.",
-                nearest(drawn.properties.agency, ids),
-            )
+            wrong = f"{drawn.properties.agency!r} is no agency."
+            reading.wrong(drawn.file, drawn.entry, "agency", wrong, nearest(drawn.properties.agency, ids))
     for at in c.agreements:
         _refers(reading, at, "area", at.value.area, areas, "jurisdiction or zone")
+        _schedule(reading, c, at)
         for field, agency in (("lead", at.value.lead), *(("copies", copy) for copy in at.value.copies)):
             _refers(reading, at, field, agency, ids, "agency")
     for written in c.agencies:
+        own = [channel.id for channel in written.value.channel]
         for channel in written.value.channel:
-            secret = getattr(channel, "secret_file", "")
-            if secret and not (c.folder / secret).is_file():
-                reading.wrong(
-                    written.file,
-                    written.entry,
-                    f"channel {channel.id}: secret_file",
-                    f"{secret!r} does not exist.",
-                    "Make it, or leave the field out to send without a signature.",
-                )
-            if channel.kind == "webhook" and not urlsplit(channel.url).hostname:
-                reading.wrong(
-                    written.file, written.entry, f"channel {channel.id}: url", f"{channel.url!r} names no host.", ""
-                )
+            _channel(reading, c, written, channel)
+        for rung in written.value.escalation:
+            for id in rung.channels:
+                _refers(reading, written, "escalation.channels", id, own, "channel of this agency")
+            for id in rung.agencies:
+                _refers(reading, written, "escalation.agencies", id, ids, "agency")
+        if own and set(own) <= {id for rung in written.value.escalation for id in rung.channels}:
+            reading.wrong(
+                written.file,
+                written.entry,
+                "escalation.channels",
+                "names all its channels: it would hear of nothing until nobody has acknowledged it.",
+                "Leave one channel out of its escalation.",
+            )
+
+
+def _channel(reading: Reading, c: Configuration, at: Written[Any], channel: Any) -> None:
+    for field in ("secret_file", "ca_file", "cert_file", "key_file", "password_file"):
+        file = getattr(channel, field, "")
+        if file and not (c.folder / file).is_file():
+            mend = "Make it, or leave the field out to send without a signature." if field == "secret_file" else ""
+            reading.wrong(at.file, at.entry, f"channel {channel.id}: {field}", f"{file!r} does not exist.", mend)
+    if hasattr(channel, "url") and not urlsplit(channel.url).hostname:
+        reading.wrong(at.file, at.entry, f"channel {channel.id}: url", f"{channel.url!r} names no host.", "")

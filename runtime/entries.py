@@ -11,9 +11,11 @@ from runtime.mistakes import Mistake
 from runtime.schema import (
     Agency,
     Agreement,
+    InhibitionEntry,
     JurisdictionProperties,
     LineProperties,
     RoadProperties,
+    ScheduleEntry,
     SensorEntry,
     SiteFile,
     ZoneProperties,
@@ -49,6 +51,8 @@ class Configuration:
     site: SiteFile
     sensors: tuple[Written[SensorEntry], ...]
     rules: tuple[Written[Any], ...]
+    schedules: tuple[Written[ScheduleEntry], ...]
+    inhibitions: tuple[Written[InhibitionEntry], ...]
     agencies: tuple[Written[Agency], ...]
     agreements: tuple[Written[Agreement], ...]
     zones: tuple[Drawn[ZoneProperties], ...]

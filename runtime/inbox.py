@@ -10,6 +10,7 @@ import msgspec
 from model.alerts import Action
 from model.messages import ACTION_TOPIC, SERVICE_TOPIC, Messages
 from model.rejections import Reason, Rejection
+from model.time import ns_from_iso
 
 
 class _Service(msgspec.Struct):
@@ -22,9 +23,15 @@ _service = msgspec.json.Decoder(_Service)
 
 class _Action(msgspec.Struct):
     action: str
-    alert: str
     by: str
+    alert: str = ""
     note: str = ""
+    agency: str = ""
+    to: str = ""
+    subjects: tuple[str, ...] = ()
+    matchers: dict[str, str] = {}
+    until: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,26 @@ def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
                     deaf_ns += max(received_ns - said.until, 0)
             elif topic == ACTION_TOPIC:
                 done = msgspec.json.decode(payload, type=_Action)
-                actions.append(Action(done.action, done.alert, done.by, received_ns, done.note))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                actions.append(_action(done, received_ns))
+        except (msgspec.DecodeError, ValueError) as error:
             rejections.append(Rejection(received_ns, topic, Reason.WRONG_SHAPE, f"Not the service's own: {error}."))
     return Inbox(heard_ns, listening, deaf_ns, tuple(actions), tuple(rejections))
+
+
+def _action(done: _Action, received_ns: int) -> Action:
+    return Action(
+        action=done.action,
+        alert=done.alert,
+        by=done.by,
+        received_ns=received_ns,
+        note=done.note,
+        agency=done.agency,
+        to=done.to,
+        subjects=done.subjects,
+        matchers=tuple(sorted(done.matchers.items())),
+        until_ns=ns_from_iso(done.until) if done.until else 0,
+        request=done.request,
+    )
 
 
 def silence_until(messages: Messages, before_ns: int) -> int:

@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 from alerts.outbox import Outbox
+from runtime.channels import address, password_of
 from runtime.configuration import load
-from runtime.service import Places, password_of
+from runtime.entries import Configuration
+from runtime.service import Places
 from runtime.world import feeds_of
 from sensors.ingest import Actions, Broker, Ingest
 from sensors.journal import JournalTaken, Writer
+from sensors.tak import TakServer, TakStream
 
 TAKEOVER_S = 10.0  # how long the writer before may take to die
 
@@ -33,16 +36,37 @@ def main(folder: Path, parent: int) -> int:
         str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
         mqtt.keepalive_s,
     )
+    streams = tuple(TakStream(server, _say) for server in _tak_servers(c))
     with _writer(places) as journal:
         Ingest(
             broker,
             tuple(topic for feed in feeds_of(c) for topic in feed.subscriptions),
             journal,
             c.site.limits.payload_bytes_max,
-            lambda said: print(said, file=sys.stderr, flush=True),
+            _say,
             Actions(outbox.waiting_actions, outbox.actions_taken),
+            streams,
         ).run(lambda: bool(ended) or os.getppid() != parent)
+    for stream in streams:
+        stream.close()
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _tak_servers(c: Configuration) -> list[TakServer]:
+    """Every feed that comes from a TAK server instead of the broker."""
+    return [
+        TakServer(
+            f"{feed.topic}/tak",
+            *address(feed.server),
+            *(str(c.folder / file) if file else "" for file in (feed.ca_file, feed.cert_file, feed.key_file)),
+        )
+        for feed in c.site.feed
+        if feed.server
+    ]
 
 
 def _writer(places: Places) -> Writer:

@@ -27,12 +27,14 @@ class Tally:
     deliveries: int = 0
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # (reason, detail) of faults
     set_aside: Counter[str] = field(default_factory=Counter)  # benign reasons
+    withheld: Counter[tuple[str, str]] = field(default_factory=Counter)  # (rule, reason) of what raised nothing
 
     def count(self, outcome: Outcome) -> None:
         self.detections += len(outcome.detections)
         self.alerts += len(outcome.alerts)
         self.raised += sum(1 for alert in outcome.alerts if alert.why == "raised")
         self.deliveries += len(outcome.deliveries)
+        self.withheld.update((each.event.rule, each.reason) for each in outcome.withheld)
         for rejection in outcome.rejections:
             self._reject(rejection)
 
@@ -44,6 +46,7 @@ class Tally:
             "alerts": self.alerts,
             "raised": self.raised,
             "deliveries": self.deliveries,
+            "withheld": [{"rule": r, "reason": w, "count": n} for (r, w), n in sorted(self.withheld.items())],
             "set_aside": dict(sorted(self.set_aside.items())),
             "rejected": [{"reason": r, "detail": d, "count": n} for (r, d), n in self.rejected.most_common()],
         }

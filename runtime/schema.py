@@ -3,6 +3,7 @@
 Strict: an unknown key is an error. Checks that need more than one entry are in `configuration.py`.
 """
 
+from datetime import date
 from math import atan, degrees, pi, radians, tan
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
@@ -64,8 +65,14 @@ class Mqtt(Strict):
 
 class FeedEntry(Strict):
     id: Identifier
-    format: Literal["native", "frigate", "chirpstack", "openalpr"]
+    format: Literal["native", "frigate", "chirpstack", "openalpr", "cot"]
     topic: str = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
+    server: Annotated[str, Field(pattern=r"^([^:\s]+:\d+)?$")] = Field(
+        "", description="For cot: host:port of a TAK server; empty: it comes over MQTT"
+    )
+    ca_file: str = Field("", description="Certificate authority of that server, PEM; empty: no TLS")
+    cert_file: str = Field("", description="Our own certificate for it, with its key in key_file")
+    key_file: str = ""
 
 
 class Fusion(Strict):
@@ -80,6 +87,17 @@ class Fusion(Strict):
     told_existence: Share = Field(0.5, description="Until it is less sure than this")
     vague_m: Positive = Field(80.0, description="Or until its standard deviation, one axis, is more than this")
     drop_existence: Share = Field(0.01, description="A track that was never told of is dropped below this")
+
+
+class Incidents(Strict):
+    storm_incidents: Annotated[int, Field(ge=0)] = Field(
+        20, description="More incidents of one rule than this in storm_s are told of as one; 0: each by itself"
+    )
+    storm_s: Positive = 60.0
+    split_m: Positive = Field(500.0, description="A subject this far from the others")
+    split_s: Positive = Field(60.0, description="for this long is an incident of its own")
+    unit_m: Positive = Field(15.0, description="How far a unit's people stand about its place, one axis")
+    unit_fresh_s: Positive = Field(60.0, description="A unit's word on its place holds this long")
 
 
 class Privacy(Strict):
@@ -142,6 +160,7 @@ class SiteFile(Strict):
     feed: list[FeedEntry] = []  # the native feed is always there
     profile: list[ProfileEntry] = []
     fusion: Fusion = Fusion()
+    incidents: Incidents = Incidents()
     privacy: Privacy = Privacy()
     history: History = History()
     limits: Bounds = Bounds()
@@ -174,9 +193,13 @@ class Camera(Strict):
             raise ValueError("needs exactly one of 'hfov_deg' and 'focal_px'")
         return self
 
+    def focal(self) -> float:
+        """Focal length, pixels."""
+        return self.focal_px or self.width_px / 2 / tan(radians(self.hfov_deg or 60.0) / 2)
+
     def fields_of_view_deg(self) -> tuple[float, float]:
         """Horizontal and vertical."""
-        focal = self.focal_px or self.width_px / 2 / tan(radians(self.hfov_deg or 60.0) / 2)
+        focal = self.focal()
         return 2 * degrees(atan(self.width_px / 2 / focal)), 2 * degrees(atan(self.height_px / 2 / focal))
 
     def nearest_m(self) -> float:
@@ -245,78 +268,372 @@ class SensorsFile(Strict):
 # ── rules.toml ───────────────────────────────────────────────────────────────────────────────────
 
 
+Clears = Literal["unseen", "leaving", "time", "hand"]
+CLEARS = (
+    "When it is over: 'unseen', nobody of it seen for clear_after_s; 'leaving', it has not been so for clear_after_s; 'time', "
+    "clear_after_s after it happened; 'hand', when somebody resolves it"
+)
+
+
 class Rule(Strict):
+    """What all rules have."""
+
     id: Identifier
     severity: Severity = "major"
+    schedule: str = Field("", description="id of a [[schedule]]; empty: always in force")
+    clears: Clears = Field("unseen", description=CLEARS)
+    clear_after_s: NotNegative = 120.0
+    repeat_s: NotNegative = Field(300.0, description="While it goes on, tell again after this long; 0: never")
+
+
+class TrackRule(Rule):
+    """What rules about what moves have."""
+
     classes: list[ClassName] = Field([], description="Only these; empty: all")
     class_share_min: Share = Field(0.5, description="Least summed probability of those classes")
     existence_min: Share = 0.9
-    clear_after_s: Positive = Field(120.0, description="No further sign of it for this long: cleared")
-    repeat_s: Positive = Field(300.0, description="While it goes on, tell again after this long")
-    join_m: Positive = Field(150.0, description="Events this near to an open incident belong to it")
+    learns: bool = Field(False, description="Let past dispositions of the sensors' alerts weigh on existence")
+    confirm_s: NotNegative = Field(0.0, description="It must have been so for this long")
+    join_m: Positive = Field(150.0, description="What is this near to an open incident belongs to it")
     join_s: Positive = Field(120.0, description="… and this near in time")
+    apart: bool = Field(False, description="Its incidents stand alone: no other rule has a part in them")
 
 
-class CrossingRule(Rule):
+class BoundaryRule(TrackRule):
+    """What rules about being beyond a boundary have."""
+
+    sigmas: NotNegative = Field(1.0, description="Must be beyond the boundary by this many standard deviations")
+    hysteresis_m: NotNegative = Field(5.0, description="… and by this much")
+
+
+class CrossingRule(BoundaryRule):
     kind: Literal["crossing"]
     line: str = Field(description="id of a feature in the border file")
     direction: Literal["inbound", "outbound", "either"] = "either"
-    sigmas: NotNegative = Field(1.0, description="Must be beyond the line by this many standard deviations")
+    confirm_s: NotNegative = 2.0
+    clears: Literal["unseen", "time", "hand"] = Field("unseen", description=CLEARS)
 
 
-class EnteringRule(Rule):
+class ZoneRule(BoundaryRule):
+    zones: list[str] = Field(min_length=1)
+    release_s: NotNegative = Field(10.0, description="Out for this long, before one can enter anew")
+    already_inside: bool = Field(
+        False, description="Does one count who is inside when first seen, or when its hours begin?"
+    )
+
+
+class EnteringRule(ZoneRule):
     kind: Literal["entering"]
-    zones: list[str] = Field(min_length=1)
-    already_inside: bool = Field(False, description="Does a track that begins inside count as entering?")
-    sigmas: NotNegative = 1.0
 
 
-class DwellingRule(Rule):
+class LeavingRule(ZoneRule):
+    kind: Literal["leaving"]
+    already_inside: bool = True
+    clears: Literal["unseen", "time", "hand"] = Field("unseen", description=CLEARS)
+
+
+class DwellingRule(ZoneRule):
     kind: Literal["dwelling"]
-    zones: list[str] = Field(min_length=1)
     dwell_s: Positive = 60.0
+    already_inside: bool = True
+    clears: Clears = Field("leaving", description=CLEARS)
+
+
+class LevelRule(TrackRule):
+    """What rules have about something that is so for a while."""
+
+    confirm_s: NotNegative = 3.0
+    release_s: NotNegative = Field(10.0, description="Not so for this long, before it can happen anew")
+    already_inside: bool = Field(
+        True, description="Does it count when it was so from the first sight, or when its hours begin?"
+    )
+    clears: Clears = Field("leaving", description=CLEARS)
+
+
+class ApproachRule(LevelRule):
+    kind: Literal["approach"]
+    line: str = Field("", description="id of a line: its other side is approached. Or zones")
+    zones: list[str] = []
+    direction: Literal["inbound", "outbound"] = Field("inbound", description="Of the line")
+    horizon_s: Positive = Field(120.0, description="How far ahead")
+    probability_min: Share = Field(0.7, description="That it will be there within that time")
+    confirm_s: NotNegative = 5.0
+
+    @model_validator(mode="after")
+    def _towards_something(self) -> "ApproachRule":
+        if bool(self.line) == bool(self.zones):
+            raise ValueError("needs either 'line' or 'zones'")
+        return self
+
+
+class SpeedRule(LevelRule):
+    kind: Literal["speed"]
+    zones: list[str] = Field([], description="Only there; empty: everywhere")
+    limit_mps: Positive
+    probability_min: Share = Field(0.95, description="That it is faster")
+
+
+class WrongWayRule(LevelRule):
+    kind: Literal["wrong_way"]
+    zones: list[str] = Field(min_length=1)
+    heading_deg: Annotated[float, Field(ge=0, lt=360)] = Field(description="The right way, from true north")
+    speed_min_mps: NotNegative = Field(1.0, description="Against it, and faster than this")
+    probability_min: Share = 0.95
+
+
+class GroupRule(LevelRule):
+    kind: Literal["group"]
+    zones: list[str] = Field([], description="Only there; empty: everywhere")
+    count_min: Annotated[int, Field(ge=2)]
+    within_m: Positive = Field(40.0, description="Each this near to another")
+    confirm_s: NotNegative = 10.0
+
+
+class ConvoyRule(GroupRule):
+    kind: Literal["convoy"]  # type: ignore[assignment]
+    classes: list[ClassName] = ["vehicle"]
+    within_m: Positive = Field(150.0, description="Each this near to the next")
 
 
 class WatchedPlateRule(Rule):
     kind: Literal["watched_plate"]
     plates: list[str] = Field(min_length=1, description="Letters and digits; case and spaces do not count")
+    edits_max: Annotated[int, Field(ge=0, le=2)] = Field(
+        0, description="Letters that may be changed, missing or too many"
+    )
     confidence_min: Share = 0.6
+    candidate_share_min: Share = Field(0.1, description="A reader's other readings count from this probability on")
+    join_m: Positive = 150.0
+    join_s: Positive = 120.0
+    apart: bool = False
+    clears: Literal["unseen", "time", "hand"] = Field("unseen", description=CLEARS)
 
 
-class SilentSensorRule(Rule):
+class AbsenceRule(Rule):
+    kind: Literal["absence"]
+    zones: list[str] = Field(min_length=1)
+    count_min: Annotated[int, Field(ge=1)] = Field(1, description="So many should be there, units of ours included")
+    absent_s: Positive = 300.0
+    classes: list[ClassName] = []
+    class_share_min: Share = 0.5
+    existence_min: Share = 0.9
+    clears: Clears = Field("leaving", description=CLEARS)
+    clear_after_s: NotNegative = 0.0
+
+
+class EquipmentRule(Rule):
+    """What rules about sensors have."""
+
+    sensors: list[str] = Field([], description="Ids; empty: all")
+    clears: Clears = Field("leaving", description=CLEARS)
+    clear_after_s: NotNegative = 0.0
+
+
+class SilentSensorRule(EquipmentRule):
     kind: Literal["silent_sensor"]
-    sensors: list[str] = Field([], description="Ids; empty: all that have silent_after_s")
+
+
+class TamperedSensorRule(EquipmentRule):
+    kind: Literal["tampered_sensor"]
+    clears: Clears = Field("hand", description=CLEARS)
+
+
+class CoverageGapRule(EquipmentRule):
+    kind: Literal["coverage_gap"]
+    line: str = Field("", description="id of a line whose cover counts. Or zones")
+    zones: list[str] = []
+    share_min: Share = Field(0.25, description="Of what can be in view at all, so much is no longer")
+
+    @model_validator(mode="after")
+    def _of_something(self) -> "CoverageGapRule":
+        if bool(self.line) == bool(self.zones):
+            raise ValueError("needs either 'line' or 'zones'")
+        return self
 
 
 AnyRule = Annotated[
-    CrossingRule | EnteringRule | DwellingRule | WatchedPlateRule | SilentSensorRule, Field(discriminator="kind")
+    CrossingRule
+    | EnteringRule
+    | LeavingRule
+    | DwellingRule
+    | ApproachRule
+    | SpeedRule
+    | WrongWayRule
+    | GroupRule
+    | ConvoyRule
+    | WatchedPlateRule
+    | AbsenceRule
+    | SilentSensorRule
+    | TamperedSensorRule
+    | CoverageGapRule,
+    Field(discriminator="kind"),
 ]
+Kind = Literal[
+    "crossing",
+    "entering",
+    "leaving",
+    "dwelling",
+    "approach",
+    "speed",
+    "wrong_way",
+    "group",
+    "convoy",
+    "watched_plate",
+    "absence",
+    "silent_sensor",
+    "tampered_sensor",
+    "coverage_gap",
+]
+
+
+def _minute(said: str) -> str:
+    hours, _, minutes = said.partition(":")
+    if not (hours.isdigit() and minutes.isdigit() and len(minutes) == 2 and int(hours) * 60 + int(minutes) <= 1440):
+        raise ValueError("is no time of day; write for example '22:00'")
+    return said
+
+
+def days_of(said: str) -> tuple[date, date]:
+    """First and last day of `2026-12-25` or `2026-12-24/2026-12-26`. Raises ValueError."""
+    first, _, last = said.partition("/")
+    return date.fromisoformat(first), date.fromisoformat(last or first)
+
+
+def _dates(said: str) -> str:
+    try:
+        first, last = days_of(said)
+    except ValueError as error:
+        raise ValueError("is no date; write for example '2026-12-25' or '2026-12-24/2026-12-26'") from error
+    if last < first:
+        raise ValueError("ends before it begins")
+    return said
+
+
+TimeOfDay = Annotated[str, AfterValidator(_minute)]
+Dates = Annotated[str, AfterValidator(_dates)]
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class WindowEntry(Strict):
+    """Hours of some days. One that ends before it begins goes on into the next day."""
+
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(list(DAYS), min_length=1)  # type: ignore[arg-type]
+    from_: TimeOfDay = Field("00:00", alias="from")
+    to: TimeOfDay = "24:00"
+
+
+class ScheduleEntry(Strict):
+    """When rules and agreements are in force."""
+
+    id: Identifier
+    zone: Annotated[str, AfterValidator(lambda z: z and _known_zone(z))] = Field(
+        "", description="IANA; empty: the site's"
+    )
+    windows: list[WindowEntry] = Field([], description="Empty: all day")
+    only: list[Dates] = Field([], description="Days, or first/last; empty: every day")
+    never: list[Dates] = []
+
+
+Matcher = Literal["rule", "kind", "zone", "severity", "subject", "sensor", "agency", "class"]
+
+
+class InhibitionEntry(Strict):
+    """While an incident that matches `by` is open, those that match `mutes` are told to nobody."""
+
+    id: Identifier
+    by: dict[Matcher, str] = Field(min_length=1)
+    mutes: dict[Matcher, str] = Field(min_length=1)
+    within_m: Positive | None = Field(None, description="Only this near to each other; left out: wherever")
 
 
 class RulesFile(Strict):
     """rules.toml"""
 
     rule: list[AnyRule]
+    schedule: list[ScheduleEntry] = []
+    inhibition: list[InhibitionEntry] = []
 
 
 # ── agencies.toml ────────────────────────────────────────────────────────────────────────────────
 
 
-class MqttChannel(Strict):
+class Channel(Strict):
+    """What all channels have."""
+
     id: Identifier
+    severity_min: Severity = Field("information", description="Nothing lesser goes this way")
+    per_minute: Annotated[int, Field(ge=1)] | None = Field(None, description="No more than this; the rest waits")
+
+
+class MqttChannel(Channel):
     kind: Literal["mqtt"]
     topic: str
 
 
-class WebhookChannel(Strict):
-    id: Identifier
-    kind: Literal["webhook"]
+class HttpChannel(Channel):
+    """What channels by HTTP have."""
+
     url: Annotated[str, Field(pattern=r"^https?://")]
+    timeout_s: Positive = 5.0
+    ca_file: str = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
+
+
+class WebhookChannel(HttpChannel):
+    kind: Literal["webhook"]
     secret_file: str = Field("", description="Shared secret; the body is signed with HMAC-SHA256")
+    batch_max: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="More than 1: batched CloudEvents")
+
+
+class CapChannel(HttpChannel):
+    """Common Alerting Protocol 1.2, as a POST."""
+
+    kind: Literal["cap"]
+    sender: str = Field("", description="Who we are to the receiver; empty: marchwarden@<site>")
+    status: Literal["Actual", "Exercise", "System", "Test"] = "Actual"
+
+
+class CotChannel(Channel):
+    """Cursor on Target to a TAK server."""
+
+    kind: Literal["cot"]
+    server: Annotated[str, Field(pattern=r"^[^:\s]+:\d+$")] = Field(description="host:port")
+    ca_file: str = Field("", description="Certificate authority of the server, PEM; empty: no TLS")
+    cert_file: str = Field("", description="Our own certificate, with its key in key_file")
+    key_file: str = ""
+    stale_s: Positive = 600.0
     timeout_s: Positive = 5.0
 
 
-AnyChannel = Annotated[MqttChannel | WebhookChannel, Field(discriminator="kind")]
+class EmailChannel(Channel):
+    kind: Literal["email"]
+    server: Annotated[str, Field(pattern=r"^[^:\s]+:\d+$")] = Field(description="host:port")
+    sender: str = Field(pattern=r"@")
+    to: list[Annotated[str, Field(pattern=r"@")]] = Field(min_length=1)
+    starttls: bool = True
+    ca_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    timeout_s: Positive = 10.0
+
+
+AnyChannel = Annotated[
+    MqttChannel | WebhookChannel | CapChannel | CotChannel | EmailChannel, Field(discriminator="kind")
+]
+
+
+class RungEntry(Strict):
+    """What happens when nobody has acknowledged in time."""
+
+    after_s: Positive = Field(description="Since the agency got the incident")
+    severities: list[Severity] = Field(["critical", "major", "minor", "information"], min_length=1)
+    channels: list[Identifier] = Field([], description="Channels of this agency that hear of nothing before")
+    agencies: list[Identifier] = Field([], description="Others that get a copy")
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> "RungEntry":
+        if not self.channels and not self.agencies:
+            raise ValueError("needs 'channels' or 'agencies': nobody would be told")
+        return self
 
 
 class Agency(Strict):
@@ -325,6 +642,7 @@ class Agency(Strict):
     precedence: int = Field(100, description="Where areas overlap and no agreement says otherwise, the lowest leads")
     plates: bool = Field(False, description="Entitled to plate tokens")
     channel: list[AnyChannel] = Field(min_length=1)
+    escalation: list[RungEntry] = []
 
 
 class Agreement(Strict):
@@ -334,7 +652,12 @@ class Agreement(Strict):
     area: str = Field(description="id of a zone or jurisdiction")
     lead: Identifier
     copies: list[Identifier] = []
-    kinds: list[Literal["crossing", "entering", "dwelling", "watched_plate", "silent_sensor"]] = []
+    kinds: list[Kind] = []
+    classes: list[ClassName] = Field([], description="Of what it most probably is; empty: all")
+    schedule: str = Field("", description="id of a [[schedule]] in the rules file; empty: always")
+    withheld: list[Literal["plate", "subjects", "evidence", "class", "log"]] = Field(
+        [], description="Fields that the copies are not given"
+    )
     reference: str = Field("", description="Where the paper is")
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from alerts.channels import Channel, MqttChannel, WebhookChannel
 from alerts.delivery import Couriers
 from alerts.memory import Memory
 from alerts.outbox import Commit, Outbox
@@ -29,9 +28,11 @@ from history.embedded import EmbeddedStore
 from history.influx import InfluxStore
 from history.store import Store
 from history.tables import alert_rows, detection_rows, reason_rows, track_rows
+from model.alerts import Incident
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning
+from runtime.channels import channels_of
 from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.mistakes import Mistakes, render
@@ -53,7 +54,7 @@ STATUS_S = 2.0
 # Decoding makes and drops hundreds of thousands of small tuples a second, none in a cycle. With Python's defaults the
 # collector walks them over and over: a fifth of the pipeline's time at 100,000 detections a second.
 GC_THRESHOLDS = (200_000, 20, 100)
-PARTS = (Checkpoint, Chunk, Bucket, Memory)  # what of a state stays as it is from one commit to the next
+PARTS = (Checkpoint, Chunk, Bucket, Memory, Incident)  # what of a state stays as it is from one commit to the next
 
 
 class AlreadyRunning(Exception):
@@ -121,38 +122,6 @@ def history_of(c: Configuration, write: bool = False) -> Store:
     return InfluxStore(said.url, said.database, token, said.org)
 
 
-def channels_of(c: Configuration) -> list[Channel]:
-    """Every agency's channels."""
-    channels: list[Channel] = []
-    for agency in (w.value for w in c.agencies):
-        for said in agency.channel:
-            if said.kind == "mqtt":
-                mqtt = c.site.mqtt
-                channels.append(
-                    MqttChannel(
-                        said.id,
-                        said.topic,
-                        mqtt.host,
-                        mqtt.port,
-                        f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
-                        mqtt.username,
-                        password_of(c),
-                        str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
-                    )
-                )
-            else:
-                secret = (c.folder / said.secret_file).read_bytes().strip() if said.secret_file else b""
-                channels.append(
-                    WebhookChannel(said.id, said.url, f"marchwarden/{c.site.site.name}", secret, said.timeout_s)
-                )
-    return channels
-
-
-def password_of(c: Configuration) -> str:
-    file = c.site.mqtt.password_file
-    return (c.folder / file).read_text().strip() if file else ""
-
-
 @dataclass
 class Tallies:
     """What this process has done since it started."""
@@ -166,8 +135,10 @@ class Tallies:
 class Pipeline:
     """Reads the journal from where the last commit stood, and commits what it leads to."""
 
-    def __init__(self, c: Configuration, report: Callable[[str], None]) -> None:
-        self._places, self._report = Places(c.state), report
+    def __init__(
+        self, c: Configuration, report: Callable[[str], None], wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._places, self._report, self.wake = Places(c.state), report, wake
         self._keys = self._places.journal_keys()
         self.outbox = Outbox(self._places.database)
         self._history, self._vault = history_of(c, write=True), Vault(self._places.state / "vault")
@@ -274,7 +245,7 @@ class Pipeline:
 
     def _commit_when_due(self) -> None:
         now = time.monotonic()
-        if self._undone and (now >= self._commit_due or any(o.alerts for o in self._undone)):
+        if self._undone and (now >= self._commit_due or any(o.alerts or o.answers for o in self._undone)):
             self.commit()
             took_s = time.monotonic() - now
             self._commit_due = time.monotonic() + min(max(COMMIT_S, 4 * took_s), COMMIT_S_MAX)
@@ -304,9 +275,13 @@ class Pipeline:
                 alerts=tuple(a for o in undone for a in o.alerts),
                 deliveries=tuple(d for o in undone for d in o.deliveries),
                 rejections=tuple(r for o in undone for r in o.rejections),
+                withheld=tuple(w for o in undone for w in o.withheld),
+                answers=tuple(a for o in undone for a in o.answers),
                 status=status,
             )
         )
+        if any(o.deliveries for o in undone):
+            self.wake()
 
     def _record(self, outcomes: list[Outcome]) -> None:
         """Into the history: detections as placed, tracks as believed when their scan first closed, alert revisions."""
@@ -356,6 +331,26 @@ class Pipeline:
                 "incidents_open": sum(i.phase.value != "cleared" for i in self.state.alerts.incidents),
             },
             "sensors": sensors,
+            "silences": [
+                {
+                    "silence": s.id,
+                    "by": s.by,
+                    "reason": s.reason,
+                    "from": iso_from_ns(s.from_ns),
+                    "until": iso_from_ns(s.until_ns),
+                    "matchers": dict(s.matchers),
+                }
+                for s in self.state.alerts.silences
+                if s.until_ns > self.state.now_ns
+            ],
+            "dispositions": [
+                {"sensor": t.sensor, "rule": t.rule, "genuine": t.genuine, "nuisance": t.nuisance}
+                for t in self.state.alerts.tallies
+            ],
+            "units": [
+                {"unit": u.id, "name": u.name, "time": iso_from_ns(u.observed_ns), "lat": u.lat, "lon": u.lon}
+                for u in self.state.alerts.units
+            ],
         }
 
     def _forget(self) -> None:
@@ -375,22 +370,22 @@ def fingerprint(world: World) -> bytes:
         ground.lines.ids,
         world.sectors,
         tuple(r.id for r in ground.rules),
-        tuple(r.places for r in ground.rules),
+        tuple((r.kind, r.places, r.to_lines) for r in ground.rules),
     )
     return hashlib.sha256(repr(said).encode()).digest()
 
 
 def carried_over(world: World, state: State) -> State:
-    """A fresh state that keeps what does not refer to sensors and places by number: incidents and recognised messages."""
-    rules = {rule.id for rule in world.ground.rules}
-    kept = tuple(i for i in state.alerts.incidents if i.rule in rules)
+    """A fresh state that keeps what does not refer to sensors and places by number: incidents, silences, recognised messages."""
+    rules, alerts = {rule.id for rule in world.ground.rules}, state.alerts
+    kept = tuple(i for i in alerts.incidents if any(h.rule in rules for h in i.happenings))
     fresh = beginning(world, state.now_ns)
     return replace(
         fresh,
         heard_ns=state.heard_ns,
         listening=state.listening,
         seen=state.seen,
-        alerts=replace(fresh.alerts, incidents=kept),
+        alerts=replace(alerts, memories=(), incidents=kept),
     )
 
 
@@ -406,6 +401,7 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
             raise AlreadyRunning(f"Another service works on {c.state}.") from error
         pipeline = Pipeline(c, report)
         ingest, couriers = _ingest(folder), Couriers(Places(c.state).database, channels_of(c), SystemClock())
+        pipeline.wake = couriers.wake
         try:
             while not stop.is_set():
                 if not pipeline.turn():
@@ -419,6 +415,7 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
                     c = _reloaded(folder, c, pipeline, report)
                     couriers.stop()
                     couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock())
+                    pipeline.wake = couriers.wake
                     _end(ingest)
                     ingest = _ingest(folder)
         finally:

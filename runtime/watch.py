@@ -27,23 +27,27 @@ def alert_text(record: dict[str, Any], zone: str) -> Text:
     text.append(record["alert"], "dim")
     if record["acknowledged_by"]:
         text.append(f"  acknowledged by {record['acknowledged_by']}", "green")
+    if record["assigned_to"]:
+        text.append(f"  assigned to {record['assigned_to']}", "green")
     if record["resolution"]:
         text.append(f"  resolved as {record['resolution']}", "green")
+    if record["muted"]:
+        text.append(f"  told to nobody: {record['muted']}", "magenta")
     text.append(f"\n{'':20} {second}", "dim")
     return text
 
 
 def alert_table(records: list[dict[str, Any]], zone: str) -> Table:
     """A line an alert."""
-    table = Table("alert", "raised", "severity", "phase", "what", "acknowledged")
+    table = Table("alert", "raised", "severity", "status", "what", "by")
     for record in records:
         table.add_row(
             record["alert"],
             local(record["raised"], zone),
             Text(record["severity"], STYLES.get(record["severity"], "")),
-            record["phase"],
+            record["status"] + (", disputed" if record["disputed"] else "") + (", muted" if record["muted"] else ""),
             record["text"].partition("\n")[0],
-            record["acknowledged_by"] or "",
+            record["resolved_by"] or record["assigned_to"] or record["acknowledged_by"] or "",
         )
     return table
 
@@ -52,31 +56,64 @@ def explained(revisions: list[dict[str, Any]], deliveries: list[dict[str, Any]],
     """Why it was raised, why it was told again, why it went where it went, and what became of each delivery."""
     newest = revisions[-1]
     reason = newest["reason"]
-    lines = [
-        f"{newest['alert']}  {newest['severity']}  {newest['phase']}",
-        newest["text"],
-        "",
-        f"Raised by rule {newest['rule']!r} ({reason['kind']}), probability {reason['probability']:.2f}"
-        + "".join(f", {name} {value}" for name, value in reason["detail"].items())
-        + ".",
+    lines = [f"{newest['alert']}  {newest['severity']}  {newest['status']}", newest["text"], "", "Raised, because:"]
+    lines += [f"  {_happening(h, zone)}" for h in reason["happenings"]]
+    lines += [
         f"Subjects: {', '.join(newest['subjects'])}.",
         "Evidence: " + ", ".join(f"{e['sensor']} at {local(e['time'], zone)}" for e in newest["evidence"]) + ".",
+        *_grouping(newest),
         "",
-        "Revisions:",
+        "Log:",
     ]
-    lines += [f"  {r['revision']}  {local(r['told'], zone)}  {r['reason']['why']}" for r in revisions]
+    lines += [f"  {local(e['time'], zone)}  {_entry(e)}" for e in newest["log"]]
     lines += ["", "Routing:"]
-    lines += [
-        f"  {r['agency']}: {'leads' if r['lead'] else 'copy'}, {r['reason']}" + (f" ({r['area']})" if r["area"] else "")
-        for r in reason["routing"]
-    ]
+    lines += [f"  {_route(r)}" for r in reason["routing"]]
+    if newest["muted"]:
+        lines.append(f"  told to nobody: {newest['muted']}")
     lines += ["", "Deliveries:"]
-    for d in deliveries:
-        state = (
-            f"delivered {local(iso_from_ns(d['done_ns']), zone)}" if d["done_ns"] else "dead" if d["dead"] else "waits"
-        )
-        lines.append(
-            f"  revision {d['revision']} to {d['agency']} by {d['channel']}: {state}, attempts {d['attempts']}"
-            + (f", {d['error']}" if d["error"] else "")
-        )
+    lines += [f"  {_delivery(d, zone)}" for d in deliveries]
     return "\n".join(lines)
+
+
+def _happening(h: dict[str, Any], zone: str) -> str:
+    details = "".join(f", {name} {value}" for name, value in h["detail"].items())
+    place = f" at {h['zone']}" if h["zone"] else ""
+    return f"{local(h['first'], zone)}  rule {h['rule']!r} ({h['kind']}){place}, probability {h['probability']:.2f}{details}"
+
+
+def _grouping(record: dict[str, Any]) -> list[str]:
+    """Why it is one alert and not several, or a part of another."""
+    said = []
+    if len(record["reason"]["happenings"]) > 1 or len(record["subjects"]) > 1:
+        said.append("Grouped: what shares a subject, or is near enough in place and time, is one happening.")
+    if record["parts"]:
+        said.append(f"Merged into it: {', '.join(record['parts'])}.")
+    if record["merged_into"]:
+        said.append(f"It turned out to be part of {record['merged_into']}.")
+    if record["split_from"]:
+        said.append(f"Split from {record['split_from']}.")
+    if record["storm"]:
+        said.append("A storm: its rule raised more than could be told of one by one.")
+    return said
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    by = f" by {entry['by']}" if entry["by"] else ""
+    note = f": {entry['note']}" if entry["note"] else ""
+    return f"{entry['what'].replace('_', ' ')}{by}{note}"
+
+
+def _route(route: dict[str, Any]) -> str:
+    role = "leads" if route["lead"] else "copy"
+    area = f" ({route['area']})" if route["area"] else ""
+    stance = f", {route['stance']}" if route["stance"] else ""
+    rung = f", rung {route['rung']} of its escalation" if route["rung"] else ""
+    return f"{route['agency']}: {role}, {route['reason']}{area}{stance}{rung}"
+
+
+def _delivery(d: dict[str, Any], zone: str) -> str:
+    state = "dead" if d["dead"] else "waits"
+    if d["done_ns"]:
+        state = f"delivered {local(iso_from_ns(d['done_ns']), zone)}"
+    error = f", {d['error']}" if d["error"] else ""
+    return f"revision {d['revision']} to {d['agency']} by {d['channel']}: {state}, attempts {d['attempts']}{error}"

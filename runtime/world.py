@@ -1,14 +1,15 @@
 """From configuration to the world that `advance` works in, and what of the geography deserves a warning."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
-from alerts.rules import Agency, Agreement, Ground, Rule
+from alerts.rules import Agency, Agreement, Channel, Ground, Habits, Inhibition, Rung
+from alerts.schedule import Schedule
 from fusion.settings import Settings
 from geo.frames import Sectors, convergence, plane_from_wgs84, sector_of, sectors_along
 from geo.jurisdictions import gaps, jurisdictions_of, overlaps
@@ -21,14 +22,15 @@ from model.world import SensorColumns
 from runtime.advance import World
 from runtime.crosscheck import NATIVE, source_of
 from runtime.entries import Configuration, Drawn
-from runtime.schema import Camera, Conditions, DetectEntry, ProfileEntry, RoadProperties, SensorEntry
+from runtime.ruleset import rules_of, schedules_of
+from runtime.schema import Agency as AgencyEntry
+from runtime.schema import Agreement as AgreementEntry
+from runtime.schema import Camera, Conditions, DetectEntry, Incidents, ProfileEntry, RoadProperties, SensorEntry
 from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile, Sensor
 from sensors.decode import FORMATS
-from sensors.plates import token
 
 LOOKING = ("camera", "radar")  # see again, soon, what they have seen; others speak when something passes
 FADES_LOOKS, FADES_S = 10.0, 600.0
-DIRECTIONS = {"inbound": 1, "outbound": -1, "either": 0}
 
 
 def world_of(c: Configuration, plate_key: bytes) -> World:
@@ -60,27 +62,19 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
     settings = settings_of(c, sectors)
     ground = Ground(
         site=c.site.site.name,
-        rules=tuple(_rule(w.value, catalogue, zones.ids, lines.ids, plate_key) for w in c.rules),
-        agencies=tuple(
-            Agency(
+        rules=rules_of(c, sectors, zones, lines, catalogue),
+        agencies=tuple(_agency(w.value) for w in c.agencies),
+        agreements=tuple(_agreement(w.value, schedules_of(c)) for w in c.agreements),
+        inhibitions=tuple(
+            Inhibition(
                 w.value.id,
-                w.value.name,
-                w.value.precedence,
-                w.value.plates,
-                tuple((channel.id, channel.kind) for channel in w.value.channel),
+                tuple(w.value.by.items()),
+                tuple(w.value.mutes.items()),
+                w.value.within_m or float("inf"),
             )
-            for w in c.agencies
+            for w in c.inhibitions
         ),
-        agreements=tuple(
-            Agreement(
-                w.value.id,
-                w.value.area,
-                w.value.lead,
-                tuple(w.value.copies),
-                tuple(EventKind(k) for k in w.value.kinds),
-            )
-            for w in c.agreements
-        ),
+        habits=_habits(c.site.incidents),
         sectors=sectors,
         zones=zones,
         lines=lines,
@@ -190,8 +184,9 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
 def feeds_of(c: Configuration) -> tuple[Feed, ...]:
     """Every feed with its subscriptions; the native one is always there."""
     said = [(NATIVE, "native", f"marchwarden/{c.site.site.name}"), *((f.id, f.format, f.topic) for f in c.site.feed)]
-    bare = [Feed(id, format, topic, ()) for id, format, topic in said]
-    return tuple(Feed(f.id, f.format, f.topic, FORMATS[f.format].subscriptions(f)) for f in bare)
+    servers = {f.id: f.server for f in c.site.feed}
+    bare = [Feed(id, format, topic, (), servers.get(id, "")) for id, format, topic in said]
+    return tuple(replace(f, subscriptions=FORMATS[f.format].subscriptions(f)) for f in bare)
 
 
 def warnings_of(world: World) -> list[str]:
@@ -222,39 +217,41 @@ def warnings_of(world: World) -> list[str]:
     return said
 
 
-def _rule(
-    rule: BaseModel, catalogue: Catalogue, zones: tuple[str, ...], lines: tuple[str, ...], plate_key: bytes
-) -> Rule:
-    said = rule.model_dump()
-    kind = EventKind(said["kind"])
-    places: tuple[int, ...] = ()
-    if kind is EventKind.CROSSING:
-        places = (lines.index(said["line"]),)
-    elif kind in (EventKind.ENTERING, EventKind.DWELLING):
-        places = tuple(zones.index(zone) for zone in said["zones"])
-    sensors: tuple[int, ...] = ()
-    if kind is EventKind.SILENT_SENSOR:
-        limited = np.flatnonzero(np.isfinite(catalogue.columns.silent_after_s)).tolist()
-        sensors = tuple(catalogue.row_of_id[id] for id in said["sensors"]) or tuple(limited)
-    return Rule(
-        id=said["id"],
-        kind=kind,
-        severity=said["severity"],
-        classes=tuple(CLASS_INDEX[c] for c in said["classes"]) or tuple(range(len(CLASSES))),
-        class_share_min=said["class_share_min"],
-        existence_min=said["existence_min"],
-        clear_after_ns=ns_from_seconds(said["clear_after_s"]),
-        repeat_ns=ns_from_seconds(said["repeat_s"]),
-        join_m=said["join_m"],
-        join_ns=ns_from_seconds(said["join_s"]),
-        places=places,
-        direction=DIRECTIONS[said.get("direction", "either")],
-        sigmas=said.get("sigmas", 1.0),
-        already_inside=said.get("already_inside", False),
-        dwell_ns=ns_from_seconds(said.get("dwell_s", 0.0)),
-        tokens=tuple(token(plate_key, plate) for plate in said.get("plates", ())),
-        confidence_min=said.get("confidence_min", 0.0),
-        sensors=sensors,
+def _agency(said: AgencyEntry) -> Agency:
+    return Agency(
+        said.id,
+        said.name,
+        said.precedence,
+        said.plates,
+        tuple(Channel(channel.id, channel.kind, channel.severity_min) for channel in said.channel),
+        tuple(
+            Rung(tuple(r.severities), ns_from_seconds(r.after_s), tuple(r.channels), tuple(r.agencies))
+            for r in said.escalation
+        ),
+    )
+
+
+def _agreement(said: AgreementEntry, schedules: dict[str, Schedule]) -> Agreement:
+    return Agreement(
+        said.id,
+        said.area,
+        said.lead,
+        tuple(said.copies),
+        tuple(EventKind(k) for k in said.kinds),
+        tuple(said.classes),
+        schedules[said.schedule],
+        tuple(said.withheld),
+    )
+
+
+def _habits(said: Incidents) -> Habits:
+    return Habits(
+        said.storm_incidents,
+        ns_from_seconds(said.storm_s),
+        said.split_m,
+        ns_from_seconds(said.split_s),
+        said.unit_m,
+        ns_from_seconds(said.unit_fresh_s),
     )
 
 
@@ -268,9 +265,8 @@ def _cameras(entries: list[Camera | None]) -> Cameras:
     for row, camera in enumerate(entries):
         if camera is None:
             continue
-        focal = camera.focal_px or camera.width_px / 2 / np.tan(np.radians(camera.hfov_deg or 60.0) / 2)
         arrays["size_px"][row] = camera.width_px, camera.height_px
-        arrays["focal_px"][row] = focal
+        arrays["focal_px"][row] = camera.focal()
         arrays["centre_px"][row] = camera.centre_px or (camera.width_px / 2, camera.height_px / 2)
         for name in (
             "height_m",

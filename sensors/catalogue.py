@@ -17,9 +17,10 @@ class Feed:
     """One family of topics that one format speaks."""
 
     id: str
-    format: str  # native | frigate | chirpstack | openalpr
+    format: str  # native | frigate | chirpstack | openalpr | cot
     topic: str  # prefix without a trailing slash: `frigate`, `application`, `marchwarden/<site>`
     subscriptions: tuple[str, ...]  # MQTT topic filters
+    server: str = ""  # host:port of a TAK server from which it comes instead
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from model.messages import TOO_LARGE_MARK, Messages
 from model.rejections import Reason, Rejection
 from sensors.catalogue import Catalogue, Feed, Limits
-from sensors.formats import chirpstack, frigate, native, openalpr
+from sensors.formats import chirpstack, cot, frigate, native, openalpr
 from sensors.formats.common import Rows
 from sensors.readings import Decoded, Place, Readings
 from sensors.repeats import Seen, recognise
 
-FORMATS: dict[str, ModuleType] = {"native": native, "frigate": frigate, "chirpstack": chirpstack, "openalpr": openalpr}
+FORMATS: dict[str, ModuleType] = {
+    "native": native,
+    "frigate": frigate,
+    "chirpstack": chirpstack,
+    "openalpr": openalpr,
+    "cot": cot,
+}
 INTERNAL = "$marchwarden/"
 Route = tuple[Feed, Callable[..., None]] | None
 
@@ -134,6 +140,7 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
         decoded.signs,
         (*decoded.rejections, *rejections),
         tuple(plate for plate in decoded.plates if plate.token in tokens),  # of what is rejected nothing is sealed
+        decoded.units,
     )
 
 

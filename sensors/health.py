@@ -38,5 +38,8 @@ def advance_health(catalogue: Catalogue, health: Health, decoded: Decoded, unpla
     offline[signs.sensor[said]] = signs.sign[said] == Sign.OFFLINE  # the last word of a sensor stands
     level = signs.sign == Sign.BATTERY
     battery[signs.sensor[level]] = signs.value[level]
+    tampered = health.tampered_ns.copy()
+    touched = signs.sign == Sign.TAMPERED
+    np.maximum.at(tampered, signs.sensor[touched], signs.received_ns[touched])
     np.add.at(faults, [catalogue.row_of_id[r.sensor] for r in rejected], 1)
-    return Health(heard, observed, offline, battery, messages, faults)
+    return Health(heard, observed, offline, battery, tampered, messages, faults)

@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -48,6 +48,16 @@ class Actions:
     taken: Callable[[list[int]], None]
 
 
+class Stream(Protocol):
+    """What comes another way than through the broker."""
+
+    topic: str
+
+    def taken(self) -> list[bytes]:
+        """All that has come since the last time."""
+        ...
+
+
 def no_actions() -> Actions:
     return Actions(list, lambda _: None)
 
@@ -63,9 +73,11 @@ class Ingest:
         payload_bytes_max: int,
         report: Callable[[str], None],
         actions: Actions,
+        streams: tuple[Stream, ...] = (),
     ) -> None:
         self._broker, self._subscriptions, self._journal = broker, subscriptions, journal
         self._bytes_max, self._report, self._actions = payload_bytes_max, report, actions
+        self._streams = streams
         self._batch: list[tuple[int, str, bytes, bool]] = []
         self._pending: list[tuple[int, int]] = []
         self._failures, self._ending, self._kept = 0, False, ""
@@ -116,6 +128,8 @@ class Ingest:
         until = time.monotonic() + wait_s
         while not stop() and time.monotonic() < until:
             self._take_actions()
+            self._take_streams()
+            self._flush()
             self._journal.sync()
             time.sleep(0.05)
 
@@ -134,6 +148,7 @@ class Ingest:
                     read = len(self._batch)
                     code = self.client.loop_read()
             self._take_actions()
+            self._take_streams()
             self._flush()
             if code != mqtt.MQTT_ERR_SUCCESS:
                 return
@@ -170,6 +185,10 @@ class Ingest:
             )
             self._journal.sync()
             self._actions.taken([id for id, _ in waiting])
+
+    def _take_streams(self) -> None:
+        for stream in self._streams:
+            self._batch += [(time.time_ns(), stream.topic, payload, False) for payload in stream.taken()]
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
         payload = bytes(message.payload)

@@ -14,6 +14,7 @@ from model.columns import Columns, column
 from model.detections import PLATES, Looks
 from model.health import Signs
 from model.rejections import Rejection
+from model.units import UnitReport
 
 
 class Place(IntEnum):
@@ -70,3 +71,4 @@ class Decoded:
     signs: Signs
     rejections: tuple[Rejection, ...]
     plates: tuple[PlateText, ...]
+    units: tuple[UnitReport, ...] = ()

@@ -35,6 +35,7 @@ class Targets(Strict):
     again_every_s: Positive | None = Field(None, description="Others follow after this long, until the end")
     pause: list[Pause] = Field([])
     plates: list[str] = Field([], description="For vehicles, one each in turn; invented ones")
+    unit: str = Field("", description="They are a unit of ours, which says where it is under this id")
 
     @model_validator(mode="after")
     def _pauses_on_its_path(self) -> "Targets":

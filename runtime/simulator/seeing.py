@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ STATIONARY_S = 10  # calls it stationary after this long
 REPUBLISH_S = 60  # and publishes it again this often
 PIR_REST_S = 8  # a ground sensor is blind for this long after it has reported
 RADAR_BEARING_SIGMA_DEG = 0.5
+UNIT_EVERY_S, UNIT_SIGMA_M = 5, 5.0  # how often a unit says where it is, and how well it knows
 
 
 class Site:
@@ -98,6 +100,7 @@ def simulated(world: World, exercise: Exercise, start_ns: int) -> tuple[Messages
             in_view.update(rows.tolist())
             if not site.silent(sensor, second):
                 sent += _spoken(site, sensor, second, rows, offset)
+        sent += _units(site, second)
         truth += _truth(site, second, in_view)
     order = sorted(range(len(sent)), key=lambda i: (sent[i].received_ns, i))
     return Messages(
@@ -121,7 +124,28 @@ def _truth(site: Site, second: int, in_view: set[int]) -> Iterator[dict[str, obj
             "lon": round(float(lon[i]), 7),
             "class": site.targets.classes[row],
             "in_view": row in in_view,
+            "group": site.targets.groups[row],
+            "unit": site.targets.units[row],
+            "plate": site.targets.plates[row],
         }
+
+
+def _units(site: Site, second: int) -> Iterator[Sent]:
+    """Where units of ours say that they are: the first of each for all."""
+    if second % UNIT_EVERY_S:
+        return
+    t, named = site.targets, set[str]()
+    for row in np.flatnonzero(t.active[second]).tolist():
+        unit = t.units[row]
+        if not unit or unit in named:
+            continue
+        named.add(unit)
+        said = t.position[second, row] + site.random.normal(0, UNIT_SIGMA_M, 2)
+        lat, lon = wgs84_from_plane(site.world.sectors, np.zeros(1, np.int16), said[None])
+        time_ns = site.start_ns + second * NS
+        payload = {"time": iso_from_ns(time_ns), "lat": float(lat[0]), "lon": float(lon[0]), "sigma_m": UNIT_SIGMA_M}
+        topic = f"{site.feed['native'].topic}/units/{unit}"
+        yield Sent(time_ns + 300 * MS, topic, msgspec.json.encode(payload))
 
 
 def _opening(site: Site) -> Iterator[Sent]:

@@ -19,6 +19,8 @@ class Moving:
     ids: tuple[str, ...]
     classes: tuple[str, ...]
     plates: tuple[str, ...]
+    units: tuple[str, ...]  # the unit that each belongs to; empty: none
+    groups: tuple[str, ...]  # who go together have the same: the exercise's entry, and which wave of it
     position: Array  # (T, n, 2) m
     velocity: Array  # (T, n, 2) m/s
     active: NDArray[np.bool_]  # (T, n)
@@ -26,7 +28,7 @@ class Moving:
 
 def moving(exercise: Exercise, sectors: Sectors, random: Generator) -> Moving:
     """All targets of an exercise."""
-    ids, classes, plates, ways = [], [], [], []
+    ids, classes, plates, units, groups, ways = [], [], [], [], [], []
     for group in exercise.targets:
         starts = [group.depart_s]
         while group.again_every_s and starts[-1] + group.again_every_s < exercise.duration_s:
@@ -37,13 +39,24 @@ def moving(exercise: Exercise, sectors: Sectors, random: Generator) -> Moving:
                 ids.append(group.id if len(starts) * group.count == 1 else f"{group.id}-{number + 1}")
                 classes.append(group.what)
                 plates.append(group.plates[number % len(group.plates)] if group.plates else "")
+                units.append(group.unit)
+                groups.append(f"{group.id}/{wave}")
                 ways.append(_way(group, start_s, exercise.duration_s, sectors, random))
     if not ways:
         nothing = np.zeros((exercise.duration_s + 1, 0, 2))
-        return Moving((), (), (), nothing, nothing, np.zeros((exercise.duration_s + 1, 0), np.bool_))
+        return Moving((), (), (), (), (), nothing, nothing, np.zeros((exercise.duration_s + 1, 0), np.bool_))
     position = np.stack([p for p, _ in ways], axis=1)
     active = np.stack([a for _, a in ways], axis=1)
-    return Moving(tuple(ids), tuple(classes), tuple(plates), position, np.gradient(position, axis=0), active)
+    return Moving(
+        tuple(ids),
+        tuple(classes),
+        tuple(plates),
+        tuple(units),
+        tuple(groups),
+        position,
+        np.gradient(position, axis=0),
+        active,
+    )
 
 
 def _way(

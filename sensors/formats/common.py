@@ -10,6 +10,7 @@ from model.classes import CLASSES, confused, likelihoods
 from model.detections import PLATES, Looks
 from model.health import Sign, Signs
 from model.rejections import Reason, Rejection
+from model.units import UnitReport
 from sensors.catalogue import Catalogue
 from sensors.plates import normalised, token
 from sensors.readings import Decoded, Place, PlateText, Readings
@@ -19,6 +20,8 @@ NAN = float("nan")
 READ = 0.95  # that the plate is one of those that the reader names
 NO_SPREAD = (NAN, NAN, NAN)
 NO_MOTION = (NAN, NAN)
+UNIT_SIGMA_M = 10.0  # of a unit that does not say how well it knows where it is
+UNIT_LONGEST = 64  # letters of its id
 FAR_NS = (
     1 << 62
 )  # the year 2116: a time beyond it, or before its mirror, stands for all of them and is rejected as such
@@ -43,6 +46,7 @@ class Rows:
         self._alike: dict[Any, int] = {}  # (labels, confusion) → the same
         self._classes: dict[Any, int] = {}  # (way, what was said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
+        self._units: list[UnitReport] = []
         self.rejections: list[Rejection] = []
 
     def at(self, number: int, received_ns: int, topic: str) -> None:
@@ -106,6 +110,50 @@ class Rows:
     def sign(self, sensor: int, sign: Sign, value: float = 0.0) -> None:
         self._signs.append((self.received_ns, sensor, sign))
         self._values.append(value)
+
+    def unit(
+        self,
+        unit: str,
+        observed_ns: int,
+        lat: float,
+        lon: float,
+        *,
+        name: str = "",
+        sigma_m: float | None = None,
+        course_deg: float | None = None,
+        speed_mps: float | None = None,
+    ) -> None:
+        """One word of a unit of ours on where it is."""
+        said = [x for x in (lat, lon, sigma_m, course_deg, speed_mps) if x is not None]
+        limits, late_ns = self.catalogue.limits, self.received_ns - observed_ns
+        if not np.isfinite(said).all():
+            self.reject(Reason.NOT_FINITE, "A number is NaN or infinite.")
+        elif (
+            not 0 < len(unit) <= UNIT_LONGEST
+            or abs(lat) > 90
+            or abs(lon) > 180
+            or (sigma_m is not None and sigma_m <= 0)
+        ):
+            self.reject(Reason.OUT_OF_RANGE, "A latitude over 90, a longitude over 180, a σ of 0, or no proper id.")
+        elif -late_ns > limits.ahead_ns_max:
+            self.reject(Reason.IN_THE_FUTURE, "A unit's time is after it was received; check its clock.")
+        elif late_ns > limits.age_ns_max:
+            self.reject(Reason.TOO_OLD, "A unit's time is too long before it was received; check its clock.")
+        else:
+            sigma = UNIT_SIGMA_M if sigma_m is None else sigma_m
+            self._units.append(
+                UnitReport(
+                    unit,
+                    name[:UNIT_LONGEST] or unit,
+                    observed_ns,
+                    self.received_ns,
+                    lat,
+                    lon,
+                    sigma,
+                    course_deg,
+                    speed_mps,
+                )
+            )
 
     def reject(self, reason: Reason, detail: str, sensor: int | None = None) -> None:
         name = "" if sensor is None else self.catalogue.sensors[sensor].id
@@ -179,7 +227,7 @@ class Rows:
 
     def count(self) -> int:
         """How much there is so far: a message that adds nothing has vanished."""
-        return len(self._whole) + len(self._looks) + len(self._signs) + len(self.rejections)
+        return len(self._whole) + len(self._looks) + len(self._signs) + len(self._units) + len(self.rejections)
 
     def keys(self) -> list[int]:
         return self._keys
@@ -222,6 +270,7 @@ class Rows:
             ),
             tuple(self.rejections),
             tuple(self._plates),
+            tuple(self._units),
         )
 
 

@@ -1,4 +1,4 @@
-"""Marchwarden's own format, topic `marchwarden/<site>/detections/<sensor>`, for gear that has none. See docs/native.md.
+"""Marchwarden's own format, topics `marchwarden/<site>/{detections,health}/<sensor>` and `…/units/<unit>`. See docs/native.md.
 
 Time: RFC 3339 or epoch milliseconds; left out, the time of receipt. Place: degrees WGS84 with σ or covariance in m², or
 bearing from true north in degrees and range in m, or a pixel (Y down) of the detect resolution, or none: the sensor's
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from model.health import Sign
 from model.rejections import Reason
 from model.time import MS, ns_from_iso
 from sensors.catalogue import Feed
@@ -58,19 +59,48 @@ class Loose(msgspec.Struct):
     time: str | Number | None = None
 
 
+class Unit(msgspec.Struct):
+    """`units/<unit>`: where a patrol of ours is."""
+
+    lat: Number
+    lon: Number
+    time: str | Number | None = None
+    name: str = ""
+    sigma_m: Number | None = None
+    course_deg: Number | None = None
+    speed_mps: Number | None = None
+
+
+class Condition(msgspec.Struct):
+    """`health/<sensor>`: what gear says of itself."""
+
+    online: bool | None = None
+    battery: Number | None = None
+    tampered: bool = False
+
+
+_unit = msgspec.json.Decoder(Unit)
+_condition = msgspec.json.Decoder(Condition)
 _message = msgspec.json.Decoder(Message)
 _loose = msgspec.json.Decoder(Loose)
 _member = msgspec.json.Decoder(Member)
 
 
 def subscriptions(feed: Feed) -> tuple[str, ...]:
-    return (f"{feed.topic}/detections/+",)
+    return tuple(f"{feed.topic}/{kind}/+" for kind in ("detections", "units", "health"))
 
 
 def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
     """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
-    sensor = rows.sensor(feed.id, topic.rpartition("/")[2])
+    kind, _, name = topic[len(feed.topic) + 1 :].partition("/")
+    if kind == "units":
+        _read_unit(name, _unit.decode(payload), rows)
+        return
+    sensor = rows.sensor(feed.id, name)
     if sensor is None:
+        return
+    if kind == "health":
+        _read_condition(sensor, _condition.decode(payload), rows)
         return
     try:
         message = _message.decode(payload)
@@ -91,6 +121,27 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
         return
     for number, member in enumerate(message.detections):
         _member_detection(member, sensor, frame_ns, key, number, rows)
+
+
+def _read_unit(name: str, said: Unit, rows: Rows) -> None:
+    rows.unit(
+        name,
+        _observed_ns(said.time, rows.received_ns),
+        float(said.lat),
+        float(said.lon),
+        name=said.name,
+        sigma_m=None if said.sigma_m is None else float(said.sigma_m),
+        course_deg=None if said.course_deg is None else float(said.course_deg),
+        speed_mps=None if said.speed_mps is None else float(said.speed_mps),
+    )
+
+
+def _read_condition(sensor: int, said: Condition, rows: Rows) -> None:
+    rows.sign(sensor, Sign.HEARD if said.online is None else Sign.ONLINE if said.online else Sign.OFFLINE)
+    if said.battery is not None:
+        rows.sign(sensor, Sign.BATTERY, min(max(float(said.battery), 0.0), 1.0))
+    if said.tampered:
+        rows.sign(sensor, Sign.TAMPERED)
 
 
 def _read_loose(payload: bytes, sensor: int, rows: Rows) -> None:

@@ -53,7 +53,7 @@ def test_an_action_on_an_alert_that_never_was_is_counted() -> None:
     _, outcomes = run(
         beginning(WORLD, T0), (1.0, ACTION_TOPIC, {"action": "ack", "alert": "A1", "by": "desk-1"}), until_s=2
     )
-    assert [r.reason for o in outcomes for r in o.rejections] == [Reason.NO_SUCH_ALERT]
+    assert [r.reason for o in outcomes for r in o.rejections] == [Reason.ACTION_REFUSED]
 
 
 def test_nonsense_on_the_services_own_topics_stops_nothing() -> None:

@@ -1,151 +1,24 @@
-"""Rules, incidents and routing as a script in time: `at(…)` moves tracks, `want(…)` says which alerts came, between when."""
+"""Rules about lines, zones, plates and sensors, and whose they are, as scripts in time."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import shapely
 
 from alerts.dispatch import dispatched
-from alerts.judge import AlertsState, judged, untold
-from alerts.rules import Agency, Agreement, Ground, Rule
-from geo.frames import wgs84_from_plane
-from geo.jurisdictions import jurisdictions_of
-from geo.zones import lines_of, zones_of
-from model.alerts import Action, Alert, EventKind, Phase
+from alerts.rules import Agreement, WatchList
+from model.alerts import EventKind, Phase
 from model.detections import Detections
-from model.health import Health
 from model.time import NS
-from model.tracks import SENSORS_KEPT, Reasons, Scan, Tracks
-from sensors.health import unheard
-from tests.builders import ONE_SECTOR, T0, detections, sensors
+from tests.builders import detections
+from tests.script import Script, between, ground, rule, track
 
-IDS = ("cam-1", "cam-2", "pir-1", "alpr-1")
-
-
-def degrees(*xy: tuple[float, float]) -> list[tuple[float, float]]:
-    lat, lon = wgs84_from_plane(ONE_SECTOR, np.zeros(len(xy), np.int16), np.array(xy, np.float64))
-    return list(zip(lon.tolist(), lat.tolist(), strict=True))
-
-
-def box(west: float, south: float, east: float, north: float) -> shapely.Polygon:
-    return shapely.Polygon(degrees((west, south), (east, south), (east, north), (west, north)))
-
-
-def rule(kind: EventKind, **more: object) -> Rule:
-    base = Rule(
-        id=kind.value,
-        kind=kind,
-        severity="major",
-        classes=(0,),
-        class_share_min=0.5,
-        existence_min=0.9,
-        clear_after_ns=60 * NS,
-        repeat_ns=300 * NS,
-        join_m=100.0,
-        join_ns=60 * NS,
-    )
-    return replace(base, **more)  # type: ignore[arg-type]
-
-
-CROSSING = rule(EventKind.CROSSING, places=(0,), direction=1)
+CROSSING = rule(EventKind.CROSSING, places=(0,), direction=1, to_lines=True)
 ENTERING = rule(EventKind.ENTERING, places=(0,))
-DWELLING = rule(EventKind.DWELLING, places=(0,), dwell_ns=20 * NS)
-PLATE = rule(EventKind.WATCHED_PLATE, tokens=(77,), confidence_min=0.6)
-SILENT = rule(EventKind.SILENT_SENSOR, sensors=(0, 2))
-
-
-def ground(*rules: Rule, agreements: tuple[Agreement, ...] = ()) -> Ground:
-    """A line along y = 0 with home to the north, a 100 m square zone north of it, and two counties that overlap."""
-    agencies = tuple(
-        Agency(id, id.capitalize(), rank, plates, ((f"{id}-mqtt", "mqtt"),))
-        for id, rank, plates in (("patrol", 10, True), ("west", 20, False), ("east", 15, True))
-    )
-    return Ground(
-        site="test",
-        rules=rules,
-        agencies=agencies,
-        agreements=agreements,
-        sectors=ONE_SECTOR,
-        zones=zones_of(ONE_SECTOR, ["yard"], ["the yard"], [False], [box(-50, 100, 50, 200)]),
-        lines=lines_of(
-            ONE_SECTOR, ["line"], ["the line"], [1], [2.0], [shapely.LineString(degrees((-9000, 0), (9000, 0)))]
-        ),
-        jurisdictions=jurisdictions_of(
-            ONE_SECTOR,
-            ["west-county", "east-county"],
-            ["west", "east"],
-            ["", ""],
-            [box(-5000, 0, 200, 5000), box(-200, 0, 5000, 5000)],
-        ),
-        sensors=sensors(4, silent_after_s=[30.0, np.inf, 60.0, np.inf]),
-        sensor_ids=IDS,
-        sensor_names=("",) * 4,
-        sensor_owners=("patrol", "", "", ""),
-        lateness_ns=30 * NS,
-    )
-
-
-def track(
-    id: int, place: tuple[float, float], sigma_m: float = 2.0, seen_by: tuple[int, ...] = (0,), **columns: object
-) -> Tracks:
-    likely = np.zeros((1, 6))
-    likely[0, 0] = 1.0
-    seen = np.full((1, SENSORS_KEPT), -1, np.int32)
-    seen[0, : len(seen_by)] = seen_by
-    return Tracks.blank(1).but(
-        id=np.array([id], np.uint64),
-        mean=np.array([[*place, 0.0, 0.0]]),
-        covariance=np.diag([sigma_m**2, sigma_m**2, 1.0, 1.0])[None],
-        existence=np.array([0.99]),
-        confirmed=np.array([True]),
-        class_probability=likely,
-        sensors=seen,
-        **columns,  # type: ignore[arg-type]
-    )
-
-
-@dataclass
-class Script:
-    """A clock that the test turns."""
-
-    ground: Ground
-    state: AlertsState = field(default_factory=untold)
-    health: Health = field(default_factory=lambda: unheard(4, T0))
-    now_s: float = 0.0
-    told: list[tuple[float, Alert]] = field(default_factory=list)
-
-    def at(
-        self, second: float, *tracks: Tracks, arrived: Detections | None = None, actions: tuple[Action, ...] = ()
-    ) -> None:
-        """One scan, judged at its own end."""
-        time_ns, before_ns = T0 + round(second * NS), T0 + round(self.now_s * NS)
-        seen = [
-            t.but(seen_ns=np.full(len(t), time_ns), sensors_ns=np.where(t.sensors >= 0, time_ns, 0)) for t in tracks
-        ]
-        scan = Scan(time_ns, time_ns - NS, Tracks.joined(seen), Reasons.none())
-        self.state, alerts, _ = judged(
-            self.ground, self.state, arrived or Detections.none(), (scan,), self.health, actions, before_ns, time_ns
-        )
-        self.told += [(second, alert) for alert in alerts]
-        self.now_s = second
-
-    def walk(
-        self, first: int, last: int, *starts: tuple[int, float, float], speed: float = 1.5, sigma_m: float = 2.0
-    ) -> None:
-        """Tracks (id, x, y at `first`) that walk north, a scan a second."""
-        for second in range(first, last):
-            self.at(second, *(track(i, (x, y + speed * (second - first)), sigma_m) for i, x, y in starts))
-
-    def want(self, *expected: tuple[str, tuple[float, float]]) -> None:
-        """Exactly these reasons, in this order, each within its times."""
-        assert [alert.why for _, alert in self.told] == [why for why, _ in expected]
-        for (second, _), (why, (low, high)) in zip(self.told, expected, strict=True):
-            assert low <= second <= high, f"{why} at {second} s"
-
-
-def between(low: float, high: float) -> tuple[float, float]:
-    return low, high
+DWELLING = rule(EventKind.DWELLING, places=(0,), confirm_ns=20 * NS, already_inside=True)
+WATCHED = WatchList(np.array([77, 78], np.uint64), np.array([77, 77], np.uint64), np.array([0, 1], np.int8))
+PLATE = rule(EventKind.WATCHED_PLATE, watch_list=WATCHED, confidence_min=0.6, probability_min=0.1)
+SILENT = rule(EventKind.SILENT_SENSOR, sensors=(0, 2), clears="leaving", clear_after_ns=0)
 
 
 # ── crossing ─────────────────────────────────────────────────────────────────────────────────────
@@ -156,9 +29,9 @@ def test_a_walk_over_the_line_is_one_alert_and_it_is_over_when_nobody_is_seen_an
     script.walk(0, 40, (1, 0.0, -30.0))
     for second in range(40, 120):
         script.at(second)
-    script.want(("raised", between(20, 24)), ("cleared_by_time", between(99, 101)))
+    script.want(("raised", between(20, 24)), ("unseen", between(99, 101)))
     incident = script.told[0][1].incident
-    assert dict(incident.detail)["direction"] == "inbound"
+    assert dict(incident.gravest.detail)["direction"] == "inbound"
     assert incident.evidence[0].sensor == "cam-1"
     assert script.told[1][1].incident.key == incident.key
     assert script.told[1][1].incident.phase is Phase.CLEARED
@@ -262,7 +135,7 @@ def test_fifty_readings_of_a_watched_plate_are_one_alert() -> None:
         script.at(frame * 0.2, arrived=read)
     script.want(("raised", between(0, 0)))
     unsure = detections(60, [[0.0, 500.0]], sensor=3, plate=np.array([77], np.uint64)).but(confidence=np.array([0.3]))
-    other = detections(60, [[0.0, 500.0]], sensor=3, plate=np.array([78], np.uint64))
+    other = detections(60, [[0.0, 500.0]], sensor=3, plate=np.array([79], np.uint64))
     script.at(11, arrived=Detections.joined([unsure, other]))
     assert len(script.told) == 1
 
@@ -296,11 +169,9 @@ def test_an_acknowledged_incident_is_not_repeated_and_a_resolved_one_is_over() -
     script = Script(ground(DWELLING))
     for second in range(30):
         script.at(second, track(1, (0.0, 150.0)))
-    key = script.told[0][1].incident.key
-    script.at(30, track(1, (0.0, 150.0)), actions=(Action("ack", key, "desk-1", T0 + 30 * NS),))
-    for second in range(31, 500):
-        script.at(second, track(1, (0.0, 150.0)))
-    script.at(500, actions=(Action("resolve", key, "desk-1", T0 + 500 * NS, "genuine"),))
+    script.act(30, "ack", track(1, (0.0, 150.0)))
+    script.stay(31, 500, track(1, (0.0, 150.0)))
+    script.act(500, "resolve", note="genuine")
     script.want(("raised", between(20, 21)), ("acknowledged", between(30, 30)), ("resolved", between(500, 500)))
     last = script.told[-1][1].incident
     assert (last.acknowledged_by, last.resolution, last.phase) == ("desk-1", "genuine", Phase.CLEARED)

@@ -25,9 +25,13 @@ SHELL = {
     "sensors/journal.py",
     "sensors/keys.py",
     "sensors/vault.py",
+    "sensors/tak.py",
     "alerts/outbox.py",
     "alerts/delivery.py",
-    "alerts/channels.py",
+    "alerts/channels/broker.py",
+    "alerts/channels/email.py",
+    "alerts/channels/http.py",
+    "alerts/channels/tak.py",
     "alerts/audit.py",
 }
 PURE_ROOMS = {"model", "geo", "sensors", "fusion", "alerts"}

@@ -12,6 +12,7 @@ from runtime.editor_schema import schemas
 from runtime.mistakes import Mistakes, render
 from runtime.world import warnings_of, world_of
 from tests.builders import CONFIGS, KEY
+from tests.site import site_at
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_the_shipped_site_has_no_mistake_and_says_where_areas_overlap() -> None:
             [
                 "sensors/cameras.toml",
                 "'cam-01'",
-                "line 10",
+                "line 11",
                 "camera.azimuth_deg",
                 "412.0 is out of range",
                 "less than 360",
@@ -65,7 +66,7 @@ def test_the_shipped_site_has_no_mistake_and_says_where_areas_overlap() -> None:
             'feed = "frigat"',
             ["feed", "'frigat' is no feed", "Did you mean 'frigate'?"],
         ),
-        ("sensors/cameras.toml", 'id = "cam-02"', 'id = "cam-01"', ["'cam-01' is there already", "line 10"]),
+        ("sensors/cameras.toml", 'id = "cam-02"', 'id = "cam-01"', ["'cam-01' is there already", "line 11"]),
         ("sensors/cameras.toml", "height_m = 18.0\n", "", ["camera.height_m", "is missing", "Add height_m"]),
         ("sensors/cameras.toml", 'kind = "camera"', 'kind = "kamera"', ["'kamera' is none", "Did you mean 'camera'?"]),
         (
@@ -92,6 +93,43 @@ def test_the_shipped_site_has_no_mistake_and_says_where_areas_overlap() -> None:
             'direction = "inbound"',
             'direction = "inwards"',
             ["'inwards' is none", "There is 'inbound'"],
+        ),
+        ("rules.toml", "count_min = 3", "count_min = 1", ["count_min", "1 is out of range", "at least 2"]),
+        ("rules.toml", "edits_max = 0", "edits_max = 3", ["edits_max", "3 is out of range"]),
+        (
+            "rules.toml",
+            "share_min = 0.25",
+            "share_min = 0.25\nzones = ['stock-tank']",
+            ["needs either 'line' or 'zones'"],
+        ),
+        (
+            "rules.toml",
+            "dwell_s = 15.0",
+            'dwell_s = 15.0\nschedule = "night"',
+            ["'night' is no sched", "Did you mean 'nights'?"],
+        ),
+        ("rules.toml", 'from = "20:00"', 'from = "25:00"', ["'25:00' is no time of day"]),
+        ("rules.toml", "windows = [", 'never = ["2026-13-01"]\nwindows = [', ["'2026-13-01' is no date"]),
+        ("rules.toml", 'by = { kind = "coverage_gap" }', "by = {}", ["inhibition 'parts-of-a-gap'", "by"]),
+        (
+            "agencies.toml",
+            'channels = ["border-patrol-supervisor"]',
+            'channels = ["x"]',
+            ["'x' is no channel of this agency"],
+        ),
+        (
+            "agencies.toml",
+            'channels = ["border-patrol-supervisor"]',
+            'channels = ["border-patrol-supervisor", "border-patrol-mqtt"]',
+            ["names all its channels"],
+        ),
+        ("agencies.toml", 'channels = ["border-patrol-supervisor"]', "", ["needs 'channels' or 'agencies'"]),
+        ("agencies.toml", 'kind = "mqtt"', 'kind = "cot"\nserver = "tak"', ["server", "'tak' is not of the form"]),
+        (
+            "site.toml",
+            'format = "openalpr"',
+            'format = "openalpr"\nserver = "tak:8089"',
+            ["comes over MQTT", "only cot has"],
         ),
         ("rules.toml", "[[rule]]", "[[rulez]]\nid = 'x'\n[[rule]]", ["rulez", "Did you mean [[rule]]?"]),
         ("agencies.toml", 'lead = "border-patrol"', 'lead = "border-patrl"', ["'border-patrl' is no agency"]),
@@ -205,3 +243,12 @@ def test_roads_are_read_where_a_file_of_them_is_named(site: Path) -> None:
     assert roads.half_width_m.tolist() == [3.0, 3.0]
     network({"type": "Point", "coordinates": [-110.62, 31.34]})
     assert any("roads.geojson" in said and "Draw a LineString" in said for said in mistakes(site))
+
+
+def test_more_near_plates_than_can_be_looked_for_are_refused_at_once(tmp_path: Path) -> None:
+    site = site_at(tmp_path)
+    many = ", ".join(f'"AB{n:05d}"' for n in range(50))
+    text = (site / "rules.toml").read_text().replace('"TST 0001"', many).replace("edits_max = 0", "edits_max = 2")
+    (site / "rules.toml").write_text(text)
+    with pytest.raises(Mistakes, match="texts to look for"):
+        load(site)

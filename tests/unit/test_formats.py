@@ -16,6 +16,7 @@ from model.health import Sign
 from model.messages import TOO_LARGE_MARK, Messages
 from model.rejections import BENIGN, Reason
 from model.time import NS, iso_from_ns, ns_from_iso
+from sensors.catalogue import Feed
 from sensors.decode import decode
 from sensors.placing import place
 from sensors.plates import token
@@ -23,7 +24,8 @@ from sensors.readings import Decoded, Place
 from sensors.repeats import Seen
 from tests.builders import KEY, T0, messages, shipped_world
 
-CATALOGUE = shipped_world().catalogue
+SHIPPED = shipped_world().catalogue
+CATALOGUE = replace(SHIPPED, feeds=(*SHIPPED.feeds, Feed("tak", "cot", "cot", ("cot/#",))))
 ROW = CATALOGUE.row_of_id
 EPOCH_S = T0 / NS
 NATIVE = "marchwarden/san-rafael/detections/"
@@ -456,3 +458,90 @@ def test_a_reader_may_be_registered_by_agent_and_camera() -> None:
     payload = json.dumps(group(agent_uid="OTHER")[1]).encode()
     _, decoded = decode(catalogue, Seen.none(), messages((1, "openalpr", payload)))
     assert decoded.readings.sensor.tolist() == [ROW["alpr-05"]]
+
+
+# ── what gear says of itself, and units of ours ──────────────────────────────────────────────────
+
+HEALTH = "marchwarden/san-rafael/health/"
+UNITS = "marchwarden/san-rafael/units/"
+
+
+def test_native_gear_says_how_it_is() -> None:
+    signs = read((HEALTH + "radar-west", {"online": False, "battery": 0.4, "tampered": True})).signs
+    assert signs.sign.tolist() == [Sign.OFFLINE, Sign.BATTERY, Sign.TAMPERED]
+    assert reasons(read((HEALTH + "radar-north", {"online": True}))) == [Reason.UNKNOWN_SENSOR]
+    assert reasons(read((HEALTH + "radar-west", {"online": "maybe"}))) == [Reason.WRONG_SHAPE]
+
+
+def test_a_unit_says_where_it_is() -> None:
+    said = {
+        "time": iso_from_ns(T0),
+        "lat": 31.34,
+        "lon": -110.6,
+        "name": "Ranger 2",
+        "course_deg": 90,
+        "speed_mps": 1.5,
+    }
+    (unit,) = read((UNITS + "ranger-2", said)).units
+    assert (unit.unit, unit.name, unit.observed_ns, unit.sigma_m, unit.course_deg) == (
+        "ranger-2",
+        "Ranger 2",
+        T0,
+        10.0,
+        90.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lat": 131.0}, Reason.OUT_OF_RANGE),
+        ({"sigma_m": 0}, Reason.OUT_OF_RANGE),
+        ({"time": iso_from_ns(T0 + 3600 * NS)}, Reason.IN_THE_FUTURE),
+        ({"time": iso_from_ns(T0 - 90_000 * NS)}, Reason.TOO_OLD),
+        ({"lon": None}, Reason.WRONG_SHAPE),
+    ],
+)
+def test_a_unit_that_says_what_cannot_be_is_rejected(change: dict[str, Any], reason: Reason) -> None:
+    decoded = read((UNITS + "ranger-2", {"time": iso_from_ns(T0), "lat": 31.34, "lon": -110.6} | change))
+    assert (decoded.units, reasons(decoded)) == ((), [reason])
+
+
+def cot(kind: str = "a-f-G-U-C", time_ns: int = T0, ce: str = "4.5", more: str = "") -> bytes:
+    return (
+        f'<?xml version="1.0"?>{more}<event version="2.0" uid="ANDROID-1" type="{kind}" time="{iso_from_ns(time_ns)}" '
+        f'start="{iso_from_ns(time_ns)}" stale="{iso_from_ns(time_ns)}" how="m-g">'
+        f'<point lat="31.34" lon="-110.6" hae="9999999.0" ce="{ce}" le="9999999.0"/>'
+        '<detail><contact callsign="BRAVO 6"/><track course="270.0" speed="2.5"/></detail></event>'
+    ).encode()
+
+
+def test_cursor_on_target_says_where_friends_are() -> None:
+    (unit,) = read(("cot/tak", cot())).units
+    assert (unit.unit, unit.name, unit.sigma_m, unit.course_deg, unit.speed_mps) == (
+        "ANDROID-1",
+        "BRAVO 6",
+        4.5,
+        270.0,
+        2.5,
+    )
+    (unknown,) = read(("cot/tak", cot(ce="9999999.0"))).units
+    assert unknown.sigma_m == 10.0
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (cot(kind="a-h-G"), Reason.NO_DETECTION),
+        (cot(kind="b-m-p-s-m"), Reason.NO_DETECTION),
+        (b"<event", Reason.WRONG_SHAPE),
+        (b"<event/>", Reason.WRONG_SHAPE),
+        (cot(ce="much"), Reason.WRONG_SHAPE),
+        (cot(more='<!DOCTYPE event [<!ENTITY a "b">]>'), Reason.WRONG_SHAPE),
+        (cot(time_ns=T0 + 3600 * NS), Reason.IN_THE_FUTURE),
+        (b"\xff\xfe", Reason.WRONG_SHAPE),
+    ],
+)
+def test_other_cursor_on_target_is_counted_and_used_for_nothing(payload: bytes, reason: Reason) -> None:
+    decoded = read(("cot/tak", payload))
+    assert (decoded.units, reasons(decoded)) == ((), [reason])

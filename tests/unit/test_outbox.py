@@ -1,10 +1,7 @@
-"""The outbox, delivery in order and with retries, channels against a real receiver, and the audit log."""
+"""The outbox, delivery in order and with retries, and the audit log."""
 
-import http.server
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts import audit
-from alerts.channels import SIGNATURE, Delivered, Refused, Result, TryAgain, WebhookChannel, signature
-from alerts.delivery import ATTEMPTS_MAX, LONGEST_WAIT_S, deliver, next_try_ns
+from alerts.channels.results import Delivered, Refused, Result, TryAgain
+from alerts.delivery import ATTEMPTS_MAX, LONGEST_WAIT_S, MINUTE_NS, Allowance, deliver, next_try_ns
 from alerts.outbox import Commit, Due, Outbox, UnknownAlert
 from alerts.wire import delivery_key
 from model.alerts import Alert, Delivery
 from model.rejections import Reason, Rejection
 from model.time import NS
 from tests.builders import T0
-from tests.unit.test_alerts import CROSSING, Script, ground
+from tests.script import Script, ground
+from tests.unit.test_alerts import CROSSING
 
 
 def crossing() -> Alert:
@@ -56,7 +54,7 @@ def test_what_is_committed_twice_is_there_once(tmp_path: Path) -> None:
 def test_a_commit_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.db")
     outbox.commit(commit(delivery(1)))
-    broken = replace(ALERT, incident=replace(ALERT.incident, probability=float("nan")))
+    broken = replace(ALERT, incident=replace(ALERT.incident, sigma_m=float("nan")))
     with pytest.raises(ValueError):
         outbox.commit(replace(commit(delivery(2), alerts=(broken,)), position=9))
     assert outbox.snapshot() == (b"state", {}, 7)
@@ -94,6 +92,7 @@ class Receiver:
 
     answers: list[Result]
     id: str = "c"
+    per_minute: int | None = None
     got: list[tuple[str, int]] = field(default_factory=list)
 
     def send(self, deliveries: list[Delivery]) -> list[Result]:
@@ -122,7 +121,7 @@ def test_a_later_revision_waits_for_the_earlier_one_and_other_alerts_do_not(tmp_
     outbox, clock = Outbox(tmp_path / "o.db"), Clock()
     outbox.commit(commit(delivery(1), delivery(2), delivery(1, incident="B")))
     receiver = Receiver([TryAgain("busy")])
-    deliver(outbox, receiver, clock, lambda: 1.0)
+    deliver(outbox, receiver, clock, chance=lambda: 1.0)
     assert receiver.got == [("B", 1)]
     deliver(outbox, receiver, clock)
     assert receiver.got == [("B", 1)]
@@ -132,18 +131,42 @@ def test_a_later_revision_waits_for_the_earlier_one_and_other_alerts_do_not(tmp_
     assert receiver.got == [("B", 1), ("A1", 1), ("A1", 2)]
 
 
-def test_a_refusal_is_asked_again_and_then_a_dead_letter_that_can_be_revived(tmp_path: Path) -> None:
+def test_a_refusal_is_asked_again_and_then_a_dead_letter_and_what_comes_after_it_waits_behind_it(
+    tmp_path: Path,
+) -> None:
     outbox, clock = Outbox(tmp_path / "o.db"), Clock()
     outbox.commit(commit(delivery(1), delivery(2)))
     receiver = Receiver([Refused("no")] * 3)
     for _ in range(5):
         deliver(outbox, receiver, clock)
         clock.ns += 600 * NS
-    assert receiver.got == [("A1", 2)]
-    assert outbox.status()["deliveries"] == {"waiting": 0, "dead": 1, "delivered": 1}
-    assert outbox.revive() == 1
+    outbox.commit(commit(delivery(3), delivery(1, incident="B")))
     deliver(outbox, receiver, clock)
-    assert receiver.got == [("A1", 2), ("A1", 1)]
+    assert receiver.got == [("B", 1)]
+    assert outbox.status()["deliveries"] == {"waiting": 0, "dead": 3, "delivered": 1}
+    assert [(d["revision"], d["error"][:10]) for d in outbox.dead_letters()] == [
+        (1, "no"),
+        (2, "An earlier"),
+        (3, "An earlier"),
+    ]
+    assert outbox.revive(alert="A1") == 3
+    for _ in range(3):
+        deliver(outbox, receiver, clock)
+    assert receiver.got == [("B", 1), ("A1", 1), ("A1", 2), ("A1", 3)]
+
+
+def test_a_channel_gets_no_more_in_a_minute_than_it_may_and_the_rest_waits(tmp_path: Path) -> None:
+    outbox, clock = Outbox(tmp_path / "o.db"), Clock()
+    outbox.commit(commit(*(delivery(1, incident=f"A{n}") for n in range(25))))
+    receiver = Receiver([], per_minute=10)
+    allowance = Allowance(10)
+    counts = []
+    for _ in range(4):
+        deliver(outbox, receiver, clock, allowance)
+        deliver(outbox, receiver, clock, allowance)
+        counts.append(len(receiver.got))
+        clock.ns += MINUTE_NS
+    assert counts == [10, 20, 25, 25]
 
 
 @given(st.integers(0, ATTEMPTS_MAX - 2), st.floats(0, 1))
@@ -153,62 +176,6 @@ def test_waits_grow_and_stay_within_their_bound(attempts: int, chance: float) ->
     assert 0 < again - T0 <= LONGEST_WAIT_S * NS
     assert next_try_ns(Due(1, delivery(), attempts), TryAgain("x", 17.0), T0, chance) == T0 + 17 * NS
     assert next_try_ns(Due(1, delivery(), ATTEMPTS_MAX - 1), TryAgain("x"), T0, chance) is None
-
-
-@contextmanager
-def web(status: int, headers: dict[str, str] | None = None) -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
-    """A real HTTP receiver on loopback that gives one answer to everything."""
-    got: list[tuple[dict[str, str], bytes]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-            if status == 0:
-                self.wfile.write(b"\x00garbage\r\n\r\n")
-                return
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "result"),
-    [
-        (204, {}, Delivered()),
-        (500, {}, TryAgain("The receiver answered 500.")),
-        (429, {"Retry-After": "9"}, TryAgain("The receiver answered 429.", 9.0)),
-        (400, {}, Refused("The receiver answered 400.")),
-        (302, {"Location": "http://127.0.0.1:1/"}, Refused("The receiver answered 302.")),
-    ],
-)
-def test_a_webhook_says_what_became_of_a_delivery(status: int, headers: dict[str, str], result: Result) -> None:
-    with web(status, headers) as (url, got):
-        channel = WebhookChannel("c", url, "marchwarden/test", b"secret")
-        assert channel.send([delivery()]) == [result]
-    said, body = got[0]
-    event = json.loads(body)
-    assert (event["specversion"], event["id"], event["data"]["alert"]) == ("1.0", delivery().key, "A1")
-    assert said[SIGNATURE] == "sha256=" + signature(b"secret", body)
-    assert said["Content-Type"] == "application/cloudevents+json"
-
-
-def test_a_receiver_that_answers_garbage_or_is_not_there_is_tried_again() -> None:
-    with web(0) as (url, _):
-        assert isinstance(WebhookChannel("c", url, "s", timeout_s=2.0).send([delivery()])[0], TryAgain)
-    assert isinstance(WebhookChannel("c", url, "s", timeout_s=2.0).send([delivery()])[0], TryAgain)
 
 
 # ── audit ────────────────────────────────────────────────────────────────────────────────────────

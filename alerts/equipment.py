@@ -1,0 +1,114 @@
+"""Sensors that have fallen silent, that somebody tampers with, and what nobody watches any more because of it.
+
+Judged once a second of received time: what is asked here has no scan.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.rules import Cover, Ground, Rule
+from alerts.schedule import in_force
+from geo.frames import wgs84_from_plane
+from model.alerts import Detail, Event, EventKind, Evidence
+from model.health import Health
+from model.time import NS
+
+TAMPER_NS = 60 * NS  # a word of tampering stands for this long
+
+
+def equipment_events(ground: Ground, health: Health, now_ns: int) -> list[Event]:
+    """An event for each thing that is wrong at `now_ns`, what is lost first and then why, in the order of rules."""
+    silent = silent_sensors(ground, health, now_ns)
+    return [
+        event
+        for kind, events in KINDS.items()
+        for rule in ground.rules
+        if rule.kind is kind and in_force(rule.schedule, now_ns)
+        for event in events(ground, rule, health, silent, now_ns)
+    ]
+
+
+def silent_sensors(ground: Ground, health: Health, now_ns: int) -> NDArray[np.bool_]:
+    """(n,) no word for longer than the registration allows, or its own word that it is down."""
+    limit_ns = np.minimum(ground.sensors.silent_after_s, 1e9) * NS
+    return np.asarray((now_ns - health.heard_ns > limit_ns) | health.offline)
+
+
+def _silent(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:
+    rows = np.array(rule.sensors, np.int64)
+    for row in rows[silent[rows]].tolist():
+        said = "offline" if health.offline[row] else "unheard"
+        detail: Detail = (("condition", said), ("silent_s", float((now_ns - int(health.heard_ns[row])) // NS)))
+        yield _sensor_event(ground, rule, row, int(health.observed_ns[row]), now_ns, detail)
+
+
+def _tampered(ground: Ground, rule: Rule, health: Health, _: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:
+    rows = np.array(rule.sensors, np.int64)
+    for row in rows[(health.tampered_ns[rows] > 0) & (now_ns - health.tampered_ns[rows] <= TAMPER_NS)].tolist():
+        yield _sensor_event(ground, rule, row, int(health.tampered_ns[row]), now_ns, ())
+
+
+def _sensor_event(ground: Ground, rule: Rule, row: int, last_ns: int, now_ns: int, detail: Detail) -> Event:
+    id, (x, y) = ground.sensor_ids[row], ground.sensors.position[row].tolist()
+    evidence = (Evidence(id, last_ns),) if last_ns else ()
+    return _event(ground, rule, id, int(ground.sensors.sector[row]), (x, y), last_ns, now_ns, evidence, detail)
+
+
+def _gap(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:
+    for place, cover in zip(rule.places, rule.cover, strict=True):
+        lost = lost_spots(cover, ~silent)
+        share = len(lost) / max(cover.spots, 1)
+        if len(lost) and share >= rule.share_min:
+            x, y = cover.place[lost].mean(axis=0).tolist()
+            down = np.unique(cover.sensor[silent[cover.sensor] & np.isin(cover.spot, lost)]).tolist()
+            evidence = tuple(Evidence(ground.sensor_ids[row], int(health.heard_ns[row])) for row in down)
+            since_ns = max(e.time_ns for e in evidence)
+            detail: Detail = (("lost_share", round(share, 2)),)
+            zone = ground.place_id(rule, place)
+            yield _event(ground, rule, zone, cover.sector, (x, y), since_ns, now_ns, evidence, detail)
+
+
+def lost_spots(cover: Cover, working: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The spots that could be in view and that no working sensor has in view."""
+    return np.setdiff1d(cover.spot, cover.spot[working[cover.sensor]])
+
+
+def _event(
+    ground: Ground,
+    rule: Rule,
+    zone: str,
+    sector: int,
+    position: tuple[float, float],
+    origin_ns: int,
+    now_ns: int,
+    evidence: tuple[Evidence, ...],
+    detail: Detail,
+) -> Event:
+    lat, lon = wgs84_from_plane(ground.sectors, np.array([sector], np.int16), np.array([position]))
+    return Event(
+        kind=rule.kind,
+        rule=rule.id,
+        zone=zone,
+        subjects=(zone,),
+        observed_ns=now_ns,
+        origin_ns=origin_ns,
+        sector=sector,
+        position=position,
+        lat=float(lat[0]),
+        lon=float(lon[0]),
+        sigma_m=0.0,
+        speed_mps=0.0,
+        probability=1.0,
+        classes=(),
+        evidence=evidence,
+        detail=detail,
+    )
+
+
+KINDS = {
+    EventKind.COVERAGE_GAP: _gap,
+    EventKind.SILENT_SENSOR: _silent,
+    EventKind.TAMPERED_SENSOR: _tampered,
+}

@@ -1,0 +1,92 @@
+"""What keeps an incident from being told: somebody's silence, or a greater incident of which it is a lesser part.
+
+A muted incident is raised, followed and written down as any other; only nobody is told. When what muted it is over and
+it is not, they are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from alerts.revisions import Told, Why, is_open, revised
+from alerts.rules import Ground, Inhibition
+from model.alerts import Alert, Incident, Silence
+
+FIELDS = ("rule", "kind", "zone", "severity", "subject", "sensor", "agency", "class")
+
+
+def matches(incident: Incident, matchers: tuple[tuple[str, str], ...]) -> bool:
+    """Do all hold? A value may name several with commas, or end in `*`."""
+    return all(any(_fits(said, value) for said in _said(incident, field)) for field, value in matchers)
+
+
+def _said(incident: Incident, field: str) -> set[str]:
+    match field:
+        case "rule":
+            return {h.rule for h in incident.happenings}
+        case "kind":
+            return {h.kind.value for h in incident.happenings}
+        case "zone":
+            return {h.zone for h in incident.happenings}
+        case "severity":
+            return {incident.severity}
+        case "subject":
+            return set(incident.subjects)
+        case "sensor":
+            return {e.sensor for e in incident.evidence}
+        case "agency":
+            return {r.agency for r in incident.routed}
+        case _:
+            return {name for name, _ in incident.classes[:1]}
+
+
+def _fits(said: str, value: str) -> bool:
+    return any(said.startswith(v[:-1]) if v.endswith("*") else said == v for v in value.split(","))
+
+
+def reason_to_mute(
+    ground: Ground, silences: tuple[Silence, ...], incidents: Iterable[Incident], incident: Incident, now_ns: int
+) -> str:
+    """The named reason; empty where there is none."""
+    for silence in silences:
+        if silence.from_ns <= now_ns < silence.until_ns and matches(incident, silence.matchers):
+            return f"silence:{silence.id}"
+    for inhibition in ground.inhibitions:
+        if not matches(incident, inhibition.mutes):
+            continue
+        for other in incidents:
+            if other.key != incident.key and is_open(other) and _inhibits(inhibition, other, incident):
+                return f"inhibition:{inhibition.id}:{other.key}"
+    return ""
+
+
+def _inhibits(inhibition: Inhibition, other: Incident, incident: Incident) -> bool:
+    if not matches(other, inhibition.by) or matches(other, inhibition.mutes):
+        return False  # what would be muted itself mutes nothing, so that two cannot mute each other
+    (ax, ay), (bx, by) = other.position, incident.position
+    near = other.sector == incident.sector and (ax - bx) ** 2 + (ay - by) ** 2 <= inhibition.within_m**2
+    return near or inhibition.within_m == float("inf")
+
+
+def muted(
+    ground: Ground, silences: tuple[Silence, ...], incidents: tuple[Incident, ...], clock_ns: int, now_ns: int
+) -> Told:
+    """Open incidents for which that has changed, told of accordingly."""
+    if not silences and not ground.inhibitions and not any(i.muted for i in incidents):
+        return incidents, ()
+    kept: list[Incident] = []
+    alerts: list[Alert] = []
+    for incident in incidents:
+        reason = reason_to_mute(ground, silences, incidents, incident, now_ns) if is_open(incident) else incident.muted
+        if reason == incident.muted:
+            kept.append(incident)
+            continue
+        alert = revised(ground, replace(incident, muted=reason), _why(incident.muted, reason), clock_ns, now_ns)
+        alerts.append(alert)
+        kept.append(alert.incident)
+    return tuple(kept), tuple(alerts)
+
+
+def _why(before: str, after: str) -> Why:
+    if after:
+        return Why.SILENCED if after.startswith("silence:") else Why.INHIBITED
+    return Why.SILENCE_OVER if before.startswith("silence:") else Why.INHIBITION_OVER

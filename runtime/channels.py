@@ -1,0 +1,86 @@
+"""From an agency's entry to its channels."""
+
+import os
+from pathlib import Path
+
+from alerts.channels.broker import MqttChannel
+from alerts.channels.email import EmailChannel
+from alerts.channels.http import HttpChannel, cap, webhook
+from alerts.channels.results import Channel
+from alerts.channels.tak import TakChannel
+from runtime import schema
+from runtime.entries import Configuration
+
+
+def channels_of(c: Configuration) -> list[Channel]:
+    """Every agency's channels."""
+    return [_channel(c, said) for w in c.agencies for said in w.value.channel]
+
+
+def password_of(c: Configuration) -> str:
+    """The broker's password; empty where it needs none."""
+    return _text(c.folder, c.site.mqtt.password_file)
+
+
+def _channel(c: Configuration, said: schema.AnyChannel) -> Channel:
+    site, folder = c.site.site.name, c.folder
+    match said:
+        case schema.MqttChannel():
+            return _mqtt(c, said)
+        case schema.WebhookChannel():
+            secret = (folder / said.secret_file).read_bytes().strip() if said.secret_file else b""
+            wrap = webhook(f"marchwarden/{site}", secret, said.batch_max)
+            return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(folder, said.ca_file), said.per_minute)
+        case schema.CapChannel():
+            wrap = cap(said.sender or f"marchwarden@{site}", said.status)
+            return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(folder, said.ca_file), said.per_minute)
+        case schema.CotChannel():
+            host, port = address(said.server)
+            ca, own, key = (_path(folder, file) for file in (said.ca_file, said.cert_file, said.key_file))
+            return TakChannel(
+                said.id, host, port, said.stale_s, said.timeout_s, ca, own, key, per_minute=said.per_minute
+            )
+        case schema.EmailChannel():
+            host, port = address(said.server)
+            return EmailChannel(
+                said.id,
+                host,
+                port,
+                said.sender,
+                list(said.to),
+                said.starttls,
+                _path(folder, said.ca_file),
+                said.username,
+                _text(folder, said.password_file),
+                said.timeout_s,
+                said.per_minute,
+            )
+
+
+def _mqtt(c: Configuration, said: schema.MqttChannel) -> MqttChannel:
+    mqtt = c.site.mqtt
+    return MqttChannel(
+        said.id,
+        said.topic,
+        mqtt.host,
+        mqtt.port,
+        f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
+        mqtt.username,
+        password_of(c),
+        _path(c.folder, mqtt.tls_ca_file),
+        per_minute=said.per_minute,
+    )
+
+
+def address(server: str) -> tuple[str, int]:
+    """Host and port of `host:port`."""
+    host, _, port = server.rpartition(":")
+    return host, int(port)
+
+
+def _path(folder: Path, file: str) -> str:
+    return str(folder / file) if file else ""
+
+
+def _text(folder: Path, file: str) -> str:
+    return (folder / file).read_text().strip() if file else ""

@@ -1,0 +1,302 @@
+"""`marchwarden alerts …`: look at alerts, and do what people do with them."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from alerts.feedback import DISPOSITIONS
+from alerts.quiet import FIELDS
+from model.time import iso_from_ns
+from runtime.commands.common import HERE, By, Json, Reason, SiteHere, audited, outbox_of, people, who
+from runtime.configuration import load
+from runtime.entries import Configuration
+from runtime.watch import alert_table, alert_text, explained
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Alerts: look at them, and do what is to be done.\n\nExample: marchwarden alerts watch configs",
+)
+DONE_WAIT_S = 5.0
+DONE = {
+    "ack": "acknowledged",
+    "assign": "assigned",
+    "note": "noted",
+    "resolve": "resolved",
+    "accept": "accepted",
+    "decline": "declined",
+    "hand-over": "offered",
+    "share": "shared",
+    "merge": "merged",
+    "split": "split",
+    "silence": "silenced",
+    "unsilence": "silence ended",
+}
+
+Key = Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)]
+SiteArgument = Annotated[Path, typer.Argument(help="A folder with a site.toml")]
+Note = Annotated[str, typer.Option(help="A word on it")]
+For = Annotated[str, typer.Option("--for", help="The agency for which you speak", show_default=False)]
+ToAgency = Annotated[str, typer.Option("--to", help="The agency", show_default=False)]
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command("list", epilog="Example: marchwarden alerts list configs --open")
+def list_(
+    site: SiteArgument = HERE,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over")] = False,
+    as_json: Json = False,
+) -> None:
+    """All alerts, the newest first."""
+    c = load(site)
+    found = outbox_of(c).incidents(only_open)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        Console().print(alert_table(found, c.site.site.time_zone))
+
+
+@app.command(epilog="Example: marchwarden alerts watch configs")
+def watch(site: SiteArgument = HERE, as_json: Json = False) -> None:
+    """Show alerts as they come, and what becomes of them, until Ctrl-C."""
+    c = load(site)
+    outbox, console = outbox_of(c), Console(highlight=False, soft_wrap=True)
+    for incident in reversed(outbox.incidents(open_only=True)):
+        _show(console, incident, c, as_json)
+    number = outbox.newest_number()
+    people.print("Watching. Ctrl-C ends it.", markup=False)
+    try:
+        while True:
+            for newest, record in outbox.revisions_after(number):
+                number = newest
+                _show(console, record, c, as_json)
+            time.sleep(0.25)
+    except KeyboardInterrupt:
+        return
+
+
+@app.command(epilog="Example: marchwarden alerts show A0K3")
+def show(key: Key, site: SiteHere = HERE, as_json: Json = False, by: By = "", reason: Reason = "") -> None:
+    """Why an alert was raised, grouped, told again, and sent where it was sent."""
+    c = load(site)
+    outbox = outbox_of(c)
+    whole = outbox.full_key(key)
+    audited(c, by, "alerts show", whole, reason)
+    revisions, deliveries = outbox.history_of(whole), outbox.deliveries_of(whole)
+    if as_json:
+        print(json.dumps({"revisions": revisions, "deliveries": deliveries}, ensure_ascii=False))
+    else:
+        text = explained(revisions, deliveries, c.site.site.time_zone)
+        Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+@app.command(epilog="Example: marchwarden alerts withheld configs")
+def withheld(site: SiteArgument = HERE, as_json: Json = False) -> None:
+    """What raised nothing, and why: patrols of ours."""
+    c = load(site)
+    rows = [r | {"time": iso_from_ns(r.pop("time_ns"))} for r in outbox_of(c).withheld()]
+    _print(rows, ("time", "rule", "zone", "subject", "reason"), as_json)
+
+
+@app.command(epilog="Example: marchwarden alerts nuisance configs")
+def nuisance(site: SiteArgument = HERE, as_json: Json = False) -> None:
+    """The share of nuisance alarms per sensor and rule, of those that were resolved."""
+    rows = [
+        tally | {"share": round(tally["nuisance"] / (tally["genuine"] + tally["nuisance"]), 3)}
+        for tally in outbox_of(load(site)).status().get("dispositions", [])
+    ]
+    rows.sort(key=lambda r: (-r["share"], -r["nuisance"], r["sensor"], r["rule"]))
+    _print(rows, ("sensor", "rule", "genuine", "nuisance", "share"), as_json)
+
+
+@app.command(epilog="Example: marchwarden alerts dead configs --send-again")
+def dead(
+    site: SiteArgument = HERE,
+    send_again: Annotated[bool, typer.Option("--send-again", help="Open them again, in their order")] = False,
+    channel: Annotated[str, typer.Option(help="Only of this channel")] = "",
+    as_json: Json = False,
+) -> None:
+    """Dead letters: deliveries that were given up."""
+    outbox = outbox_of(load(site))
+    rows = [r for r in outbox.dead_letters() if channel in ("", r["channel"])]
+    _print(rows, ("alert", "revision", "agency", "channel", "attempts", "error"), as_json)
+    if send_again:
+        people.print(f"{outbox.revive(channel)} will be sent again.", markup=False)
+
+
+# ── doing ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command(epilog="Example: marchwarden alerts ack A0K3 --by desk-1")
+def ack(key: Key, site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+    """Acknowledge an alert: somebody has it. Ends its escalation."""
+    _act(site, "ack", key, by, note=note)
+
+
+@app.command(epilog="Example: marchwarden alerts assign A0K3 --to unit-7")
+def assign(
+    key: Key,
+    to: Annotated[str, typer.Option(help="Who sees to it", show_default=False)],
+    site: SiteHere = HERE,
+    by: By = "",
+    note: Note = "",
+) -> None:
+    """Say who sees to an alert."""
+    _act(site, "assign", key, by, to=to, note=note)
+
+
+@app.command(epilog="Example: marchwarden alerts note A0K3 'two adults, one child'")
+def note(
+    key: Key, text: Annotated[str, typer.Argument(show_default=False)], site: SiteHere = HERE, by: By = ""
+) -> None:
+    """Write a line into an alert's log, which all its agencies read."""
+    _act(site, "note", key, by, note=text)
+
+
+@app.command(epilog="Example: marchwarden alerts resolve A0K3 --as animal")
+def resolve(
+    key: Key,
+    disposition: Annotated[str, typer.Option("--as", help=f"What it was: {', '.join(DISPOSITIONS)}")],
+    site: SiteHere = HERE,
+    by: By = "",
+) -> None:
+    """Close an alert with what it turned out to be."""
+    if disposition not in DISPOSITIONS:
+        raise typer.BadParameter(f"{disposition!r} is none of {', '.join(DISPOSITIONS)}.")
+    _act(site, "resolve", key, by, note=disposition)
+
+
+@app.command(epilog="Example: marchwarden alerts accept A0K3 --for border-patrol")
+def accept(key: Key, agency: For, site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+    """Accept an alert for an agency. If it was offered, or its holder declined it, that agency holds it now."""
+    _act(site, "accept", key, by, agency=agency, note=note)
+
+
+@app.command(epilog="Example: marchwarden alerts decline A0K3 --for park-rangers --note 'outside the reserve'")
+def decline(key: Key, agency: For, site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+    """Decline an alert for an agency. Its holder keeps it, as disputed, until another accepts."""
+    _act(site, "decline", key, by, agency=agency, note=note)
+
+
+@app.command("hand-over", epilog="Example: marchwarden alerts hand-over A0K3 --for park-rangers --to border-patrol")
+def hand_over(key: Key, to: ToAgency, agency: For = "", site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+    """Offer an alert to another agency, which holds it once it accepts."""
+    _act(site, "hand-over", key, by, agency=agency, to=to, note=note)
+
+
+@app.command(epilog="Example: marchwarden alerts share A0K3 --to sheriff-cochise")
+def share(key: Key, to: ToAgency, agency: For = "", site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+    """Make an alert joint: another agency gets it too."""
+    _act(site, "share", key, by, agency=agency, to=to, note=note)
+
+
+@app.command(epilog="Example: marchwarden alerts merge A0K3 --into A7PQ")
+def merge(
+    key: Key,
+    into: Annotated[str, typer.Option(help="The alert that it is part of", show_default=False)],
+    site: SiteHere = HERE,
+    by: By = "",
+) -> None:
+    """Say that two alerts are one happening."""
+    c = load(site)
+    _act(site, "merge", key, by, to=outbox_of(c).full_key(into))
+
+
+@app.command(epilog="Example: marchwarden alerts split A0K3 --subject T0123456789ABC")
+def split(
+    key: Key,
+    subject: Annotated[list[str], typer.Option(help="What is an alert of its own; several times", show_default=False)],
+    site: SiteHere = HERE,
+    by: By = "",
+) -> None:
+    """Say that some of an alert's subjects are another happening."""
+    _act(site, "split", key, by, subjects=subject)
+
+
+# ── silences ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command(epilog="Example: marchwarden alerts silence zone=stock-tank class=person --hours 8 --reason 'ranch hands'")
+def silence(
+    matchers: Annotated[
+        list[str], typer.Argument(help=f"field=value; fields: {', '.join(FIELDS)}", show_default=False)
+    ],
+    reason: Annotated[str, typer.Option(help="Why", show_default=False)],
+    hours: Annotated[float, typer.Option(help="For how long", min=0.01)] = 8.0,
+    site: SiteHere = HERE,
+    by: By = "",
+) -> None:
+    """Tell nobody of what matches, for a while. It is raised and kept all the same."""
+    pairs = dict(m.split("=", 1) for m in matchers if "=" in m)
+    wrong = [m for m in matchers if "=" not in m or m.split("=", 1)[0] not in FIELDS]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]!r} is no field=value; fields are {', '.join(FIELDS)}.")
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    _act(site, "silence", "", by, note=reason, matchers=pairs, until=until.isoformat())
+
+
+@app.command(epilog="Example: marchwarden alerts silences configs")
+def silences(site: SiteArgument = HERE, as_json: Json = False) -> None:
+    """The silences in force."""
+    rows = outbox_of(load(site)).status().get("silences", [])
+    _print(rows, ("silence", "by", "reason", "until", "matchers"), as_json)
+
+
+@app.command(epilog="Example: marchwarden alerts unsilence S0K3")
+def unsilence(
+    key: Annotated[str, typer.Argument(help="The silence, or its beginning", show_default=False)],
+    site: SiteHere = HERE,
+    by: By = "",
+) -> None:
+    """End a silence before its time."""
+    known = [s["silence"] for s in outbox_of(load(site)).status().get("silences", [])]
+    found = [s for s in known if s.startswith(key.upper())]
+    if len(found) != 1:
+        raise typer.BadParameter(f"{key!r} begins {len(found)} silences; `marchwarden alerts silences` shows them.")
+    _act(site, "unsilence", "", by, to=found[0])
+
+
+def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:
+    """Hand an action in, and wait a moment to see it done: the service takes it by way of the journal."""
+    c = load(site)
+    outbox, person = outbox_of(c), who(by)
+    whole = outbox.full_key(key) if key else ""
+    said = {name: value for name, value in more.items() if value}
+    request = outbox.add_action({"action": action, "alert": whole, "by": person} | said)
+    audited(c, person, f"alerts {action}", whole or str(said), str(more.get("note", "")))
+    deadline = time.monotonic() + DONE_WAIT_S
+    while time.monotonic() < deadline:
+        answer = outbox.answer_to(request)
+        if answer is not None:
+            outcome = answer or f"{DONE[action]} by {person}."
+            people.print(f"{whole}: {outcome}".removeprefix(": "), markup=False)
+            if answer:
+                raise typer.Exit(1)
+            return
+        time.sleep(0.05)
+    people.print("Noted. The service is not running, or busy; it takes effect as soon as it can.", markup=False)
+
+
+def _show(console: Console, record: dict[str, Any], c: Configuration, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+    else:
+        console.print(alert_text(record, c.site.site.time_zone))
+
+
+def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row[name]) for name in columns))
+    Console().print(table)

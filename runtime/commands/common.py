@@ -1,0 +1,39 @@
+"""What commands share: the words for people, the options that many take, the audit log."""
+
+import getpass
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from alerts import audit as audit_log
+from alerts.outbox import Outbox
+from model.time import iso_from_ns
+from runtime.entries import Configuration
+from runtime.service import Places
+
+people = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Site = Annotated[Path, typer.Argument(help="A folder with a site.toml", show_default=False)]
+SiteHere = Annotated[Path, typer.Option("--site", help="A folder with a site.toml")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
+By = Annotated[str, typer.Option(help="Who you are; your login name unless given")]
+Reason = Annotated[str, typer.Option(help="Why you look; goes into the audit log")]
+HERE = Path("configs")
+
+
+def who(by: str) -> str:
+    """As said, or the login name."""
+    return by or getpass.getuser()
+
+
+def audited(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
+    """A line in the audit log."""
+    places = Places(c.state)
+    audit_log.append(places.audit, places.audit_key(), iso_from_ns(time.time_ns()), who(by), what, about, reason)
+
+
+def outbox_of(c: Configuration) -> Outbox:
+    return Outbox(Places(c.state).database)

@@ -1,0 +1,102 @@
+"""A TAK server's stream of Cursor on Target, as messages for the journal. A thread reads it; the ingest takes what has come.
+
+The protocol has no answers, so what is said while nobody listens is lost; the next word of each unit says where it is by then.
+"""
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+END = b"</event>"
+EVENT_BYTES_MAX = 100_000  # what is longer is no position of anybody
+WAITING_MAX = 10_000
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
+READ_S = 0.5
+
+
+@dataclass(frozen=True)
+class TakServer:
+    """Where the stream comes from, and the topic under which its events go into the journal."""
+
+    topic: str
+    host: str
+    port: int
+    ca_file: str = ""  # empty: no TLS
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class TakStream:
+    """Events of one server, however often it goes away. `close` ends it."""
+
+    def __init__(self, server: TakServer, report: Callable[[str], None]) -> None:
+        self.topic = server.topic
+        self._server, self._report = server, report
+        self._events: queue.Queue[bytes] = queue.Queue(WAITING_MAX)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"tak {server.host}", daemon=True)
+        self._thread.start()
+
+    def taken(self) -> list[bytes]:
+        """All that has come since the last time."""
+        found = []
+        while not self._events.empty():
+            found.append(self._events.get())
+        return found
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(2 * READ_S)
+
+    def _run(self) -> None:
+        wait_s = FIRST_WAIT_S
+        while not self._stop.is_set():
+            try:
+                with self._connected() as connection:
+                    self._report(f"Connected to the TAK server at {self._server.host}:{self._server.port}.")
+                    wait_s = FIRST_WAIT_S
+                    self._read(connection)
+            except OSError as error:
+                self._report(f"No TAK server at {self._server.host}:{self._server.port}: {error}.")
+            self._stop.wait(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection((self._server.host, self._server.port), 5.0)
+        if self._server.ca_file:
+            context = ssl.create_default_context(cafile=self._server.ca_file)
+            if self._server.cert_file:
+                context.load_cert_chain(self._server.cert_file, self._server.key_file or None)
+            plain = context.wrap_socket(plain, server_hostname=self._server.host)
+        plain.settimeout(READ_S)
+        return plain
+
+    def _read(self, connection: socket.socket) -> None:
+        rest = b""
+        while not self._stop.is_set():
+            try:
+                said = connection.recv(65_536)
+            except TimeoutError:
+                continue
+            if not said:
+                raise ConnectionResetError("it closed the connection")
+            *events, rest = (rest + said).split(END)
+            for event in events:
+                self._put(event + END)
+            if len(rest) > EVENT_BYTES_MAX:
+                self._put(rest[:1000])  # what it is, the decoder says and counts
+                rest = b""
+
+    def _put(self, event: bytes) -> None:
+        """Into the queue; when nobody takes what is in it, wait, so that the server feels it."""
+        while not self._stop.is_set():
+            try:
+                self._events.put(event.strip(), timeout=READ_S)
+            except queue.Full:
+                time.sleep(0)
+                continue
+            return

@@ -1,0 +1,46 @@
+"""A TAK server's stream, read from a real socket."""
+
+from pathlib import Path
+
+import pytest
+
+from sensors.tak import TakServer, TakStream
+from tests.receivers import Certificates, tak
+from tests.site import until
+
+ONE, TWO = b'<event uid="1"></event>', b'<event uid="2"><point/></event>'
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_events_come_whole_however_the_stream_is_cut_and_the_server_may_go_away(tmp_path: Path, secure: bool) -> None:
+    certificates = Certificates(tmp_path) if secure else None
+    said: list[str] = []
+    with tak(certificates) as server:
+        stream = TakStream(
+            TakServer("cot/tak", "127.0.0.1", server.port, str(certificates.authority) if certificates else ""),
+            said.append,
+        )
+        got: list[bytes] = []
+        until(lambda: server.clients, "the stream connected")
+        server.say(ONE + TWO[:12])
+        until(lambda: got.extend(stream.taken()) or got == [ONE], "the first event came")
+        server.say(TWO[12:] + b"\n" + ONE)
+        until(lambda: got.extend(stream.taken()) or len(got) == 3, "the others came")
+        assert got == [ONE, TWO, ONE]
+        server.drop()
+        until(lambda: server.clients, "the stream connected again")
+        server.say(TWO)
+        until(lambda: got.extend(stream.taken()) or len(got) == 4, "and reads on")
+        stream.close()
+    assert any("closed the connection" in text for text in said)
+
+
+def test_a_stream_without_end_is_no_event_and_fills_no_memory() -> None:
+    with tak() as server:
+        stream = TakStream(TakServer("cot/tak", "127.0.0.1", server.port), lambda _: None)
+        until(lambda: server.clients, "the stream connected")
+        server.say(b"x" * 300_000)
+        got: list[bytes] = []
+        until(lambda: got.extend(stream.taken()) or got, "what came is handed on to be counted")
+        assert all(len(event) <= 1000 for event in got)
+        stream.close()
