@@ -4,6 +4,7 @@ One worker a channel, so that a receiver that is slow or away delays nobody else
 """
 
 import random
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,15 +12,16 @@ from pathlib import Path
 from typing import Protocol
 
 from alerts.channels.results import Channel, Delivered, Refused, TryAgain
-from alerts.outbox import Due, Outbox
+from alerts.outbox import LONGEST_WAIT_NS, Due, Outbox
 from model.time import NS, ns_from_seconds
 
 FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 300.0
+LONGEST_WAIT_S = LONGEST_WAIT_NS / NS
 ATTEMPTS_MAX = 200  # some sixteen hours at the longest wait
 REFUSALS_MAX = 3  # a receiver that says no is asked this often
 AT_ONCE = 200  # deliveries handed to a channel together
 IDLE_S = 0.25  # between looks, when nobody says that there is something
+MEND_S = 2.0  # after the disk was full, or the database could not be had
 MINUTE_NS = 60 * NS
 
 
@@ -41,7 +43,7 @@ class Allowance:
     def left(self, now_ns: int) -> int:
         if self._per_minute is None:
             return AT_ONCE
-        while self._given and now_ns - self._given[0] >= MINUTE_NS:
+        while self._given and not 0 <= now_ns - self._given[0] < MINUTE_NS:
             self._given.popleft()
         return min(self._per_minute - len(self._given), AT_ONCE)
 
@@ -89,7 +91,10 @@ def next_try_ns(due: Due, result: TryAgain | Refused, now_ns: int, chance: float
 class Couriers:
     """The workers of all channels. `wake` tells them that there is something; `stop` lets them end what they are at."""
 
-    def __init__(self, database: Path, channels: list[Channel], clock: Clock) -> None:
+    def __init__(
+        self, database: Path, channels: list[Channel], clock: Clock, report: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._report = report
         self._stop = threading.Event()
         self._bells = [threading.Event() for _ in channels]
         self._threads = [
@@ -112,11 +117,25 @@ class Couriers:
             thread.join(timeout_s)
 
     def _work(self, database: Path, channel: Channel, clock: Clock, bell: threading.Event) -> None:
-        outbox, allowance = Outbox(database), Allowance(channel.per_minute)
+        allowance = Allowance(channel.per_minute)
         while not self._stop.is_set():
-            bell.clear()
-            if not deliver(outbox, channel, clock, allowance):
-                clock.wait(IDLE_S, bell)
-        deliver(outbox, channel, clock, allowance)
+            try:
+                self._serve(database, channel, clock, allowance, bell)
+            except (sqlite3.Error, OSError) as error:
+                # What was sent and could not be written down is sent again, under the same key.
+                self._report(f"Channel {channel.id}: {error}. It goes on in {MEND_S:g} s.")
+                clock.wait(MEND_S, self._stop)
         channel.close()
-        outbox.close()
+
+    def _serve(
+        self, database: Path, channel: Channel, clock: Clock, allowance: Allowance, bell: threading.Event
+    ) -> None:
+        outbox = Outbox(database)
+        try:
+            while not self._stop.is_set():
+                bell.clear()
+                if not deliver(outbox, channel, clock, allowance):
+                    clock.wait(IDLE_S, bell)
+            deliver(outbox, channel, clock, allowance)
+        finally:
+            outbox.close()

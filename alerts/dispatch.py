@@ -51,4 +51,4 @@ def alert_line(alert: Alert) -> bytes:
 def delivery_line(delivery: Delivery) -> bytes:
     """One line of deliveries.ndjson: where it goes, and the body as sent."""
     head = encoded({"delivery": delivery.key, "agency": delivery.agency, "channel": delivery.channel})
-    return head[:-1] + b', "body": ' + delivery.body + b"}\n"
+    return head[:-1] + b',"body":' + delivery.body + b"}\n"

@@ -16,7 +16,7 @@ from alerts.revisions import Told, Why, is_open, revised
 from alerts.routing import routed, routed_again
 from alerts.rules import Ground, Rule
 from alerts.subjects import Sighting
-from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening, Incident, Phase, Silence
+from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening, Incident, Phase, Silence, changed
 from model.time import NS
 from model.tracks import name_of
 
@@ -31,29 +31,20 @@ class Book:
         self.incidents: dict[str, Incident] = {}
         self._of_subject: dict[str, list[str]] = {}
         self._keys: list[str] = []
-        self._places = np.zeros((0, 6))  # sector, x, y, σ, first, last
+        self._places = np.zeros((0, 6))  # sector, x, y, σ, first, last; of all but those in `_moved`
         self._row: dict[str, int] = {}
+        self._moved: dict[str, None] = {}
         for incident in incidents:
             self.put(incident)
 
     def put(self, incident: Incident) -> None:
         before = self.incidents.get(incident.key)
-        for subject in incident.subjects:
-            if before is None or subject not in before.subjects:
-                self._of_subject.setdefault(subject, []).append(incident.key)
+        if before is None or incident.subjects is not before.subjects:
+            for subject in incident.subjects:
+                if before is None or subject not in before.subjects:
+                    self._of_subject.setdefault(subject, []).append(incident.key)
         self.incidents[incident.key] = incident
-        row = self._row.setdefault(incident.key, len(self._row))
-        if row == len(self._keys):
-            self._keys.append(incident.key)
-        if row >= len(self._places):
-            self._places = np.concatenate([self._places, np.full((max(64, len(self._places)), 6), np.inf)])
-        self._places[row] = (
-            incident.sector,
-            *incident.position,
-            incident.sigma_m,
-            incident.first_ns / NS,
-            incident.last_ns / NS,
-        )
+        self._moved[incident.key] = None
 
     def all(self) -> tuple[Incident, ...]:
         return tuple(self.incidents.values())
@@ -61,10 +52,13 @@ class Book:
     def with_subjects(self, subjects: Iterable[str]) -> list[Incident]:
         """Those in which any of them has a part, the eldest first."""
         keys = dict.fromkeys(k for s in subjects for k in self._of_subject.get(s, ()))
+        if len(keys) < 2:
+            return [self.incidents[k] for k in keys]
         return sorted((self.incidents[k] for k in keys), key=lambda i: (i.first_ns, i.key))
 
     def near(self, rule: Rule, event: Event) -> list[Incident]:
         """Those whose last place and time an event is near, the nearest first."""
+        self._settle()
         sector, x, y, sigma, first, last = self._places[: len(self._keys)].T
         at_s, join_s = event.observed_ns / NS, rule.join_ns / NS
         gap_s = np.clip(at_s - last, 0, join_s)
@@ -73,6 +67,24 @@ class Book:
         soon = (at_s >= first - join_s) & (at_s <= last + join_s)
         found = np.flatnonzero(soon & (sector == event.sector) & (apart <= reach))
         return [self.incidents[self._keys[i]] for i in found[np.argsort(apart[found], kind="stable")].tolist()]
+
+    def _settle(self) -> None:
+        """Write down the places of those that have moved since somebody asked."""
+        rows = []
+        for key in self._moved:
+            row = self._row.setdefault(key, len(self._row))
+            if row == len(self._keys):
+                self._keys.append(key)
+            rows.append(row)
+        if len(self._keys) > len(self._places):
+            more = np.full((max(len(self._keys) - len(self._places), len(self._places), 64), 6), np.inf)
+            self._places = np.concatenate([self._places, more])
+        if rows:
+            self._places[rows] = [
+                (i.sector, *i.position, i.sigma_m, i.first_ns / NS, i.last_ns / NS)
+                for i in (self.incidents[key] for key in self._moved)
+            ]
+        self._moved = {}
 
 
 def grouped(
@@ -193,20 +205,25 @@ def _happening(rule: Rule, event: Event) -> Happening:
 def _joined(rule: Rule, incident: Incident, event: Event) -> Incident:
     if not is_open(incident):
         return incident
-    newest = event.observed_ns >= incident.last_ns
-    return replace(
+    joined = changed(
         incident,
         happenings=_with(incident.happenings, _happening(rule, event)),
-        subjects=tuple(dict.fromkeys((*incident.subjects, *event.subjects))),
         first_ns=min(incident.first_ns, event.observed_ns),
-        last_ns=max(incident.last_ns, event.observed_ns),
-        position=event.position if newest else incident.position,
-        lat=event.lat if newest else incident.lat,
-        lon=event.lon if newest else incident.lon,
-        sigma_m=event.sigma_m if newest else incident.sigma_m,
-        sector=event.sector if newest else incident.sector,
-        classes=event.classes if newest and event.classes else incident.classes,
         evidence=merged_evidence(incident.evidence, event.evidence),
+    )
+    if any(subject not in incident.subjects for subject in event.subjects):
+        joined = changed(joined, subjects=tuple(dict.fromkeys((*incident.subjects, *event.subjects))))
+    if event.observed_ns < incident.last_ns:
+        return joined
+    return changed(
+        joined,
+        last_ns=event.observed_ns,
+        position=event.position,
+        lat=event.lat,
+        lon=event.lon,
+        sigma_m=event.sigma_m,
+        sector=event.sector,
+        classes=event.classes or incident.classes,
     )
 
 
@@ -214,7 +231,7 @@ def _with(happenings: tuple[Happening, ...], one: Happening) -> tuple[Happening,
     """One rule at one place is one happening, however often it says so."""
     for i, known in enumerate(happenings):
         if (known.rule, known.zone) == (one.rule, one.zone):
-            joined = replace(
+            joined = changed(
                 known,
                 first_ns=min(known.first_ns, one.first_ns),
                 event_ns=max(known.event_ns, one.event_ns),
@@ -228,6 +245,8 @@ def _with(happenings: tuple[Happening, ...], one: Happening) -> tuple[Happening,
 
 def merged_evidence(ours: tuple[Evidence, ...], theirs: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """Each sensor once, with its newest look."""
+    if not theirs:
+        return ours
     newest = {e.sensor: e.time_ns for e in ours}
     for e in theirs:
         newest[e.sensor] = max(e.time_ns, newest.get(e.sensor, e.time_ns))

@@ -75,7 +75,8 @@ def parted(
     alerts: list[Alert] = []
     for incident in incidents:
         strayed = _strayed(ground, incident, sightings, clock_ns) if is_open(incident) else incident
-        going = tuple(s for s, since_ns in strayed.astray if clock_ns - since_ns >= ground.habits.split_ns)
+        far = [s for s, since_ns in strayed.astray if clock_ns - since_ns >= ground.habits.split_ns]
+        going = tuple(s for s in far if s in sightings)
         pair = split(ground, strayed, going, sightings[going[0]], clock_ns, now_ns) if going else None
         kept += [strayed] if pair is None else [pair[1].incident, pair[0].incident]
         alerts += pair or ()

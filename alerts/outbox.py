@@ -6,7 +6,8 @@ it is done again from the snapshot, and what is then written a second time has t
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 from alerts.wire import encoded, record_of
 from model.alerts import Alert, Delivery, Withheld
 from model.rejections import Rejection
+from model.time import NS
 
 VERSION = 2
 TABLES = """
@@ -39,6 +41,7 @@ CREATE TABLE IF NOT EXISTS withheld (
     UNIQUE (time_ns, rule, zone, subject, reason));
 CREATE TABLE IF NOT EXISTS status (name TEXT PRIMARY KEY, value BLOB);
 """
+LONGEST_WAIT_NS = 300 * NS  # that a delivery is ever put off for
 BEHIND = "An earlier word of this alert is a dead letter."
 TOPICS_KEPT = 200  # rejections of more topics than this are counted together: topics are the sender's to choose
 
@@ -97,22 +100,32 @@ class Outbox:
 
     # ── the pipeline's side ──────────────────────────────────────────────────────────────────────
 
+    def tell(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery]) -> None:
+        """Alerts and their deliveries at once, ahead of the snapshot that knows of them.
+
+        After a crash the same journal gives them again from the snapshot before, with the same keys, and what is here stays.
+        """
+        with self._transaction():
+            self._add(alerts, deliveries)
+
     def commit(self, step: Commit) -> None:
         """All of it, or nothing."""
+        with self._transaction():
+            self._add(step.alerts, step.deliveries)
+            self._write(step)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._write(step)
+            yield
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
-    def _write(self, step: Commit) -> None:
+    def _add(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery]) -> None:
         db = self._db
-        db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (step.state, step.position, step.now_ns))
-        held = {number for (number,) in db.execute("SELECT number FROM parts")}
-        db.executemany("DELETE FROM parts WHERE number = ?", [(n,) for n in held - step.parts_used])
-        db.executemany("INSERT INTO parts VALUES (?, ?)", list(step.parts.items()))
         db.executemany(
             "INSERT OR IGNORE INTO revisions (alert, revision, phase, severity, raised_ns, told_ns, record) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -126,18 +139,26 @@ class Outbox:
                     a.told_ns,
                     encoded(record_of(a)),
                 )
-                for a in step.alerts
+                for a in alerts
             ],
         )
+        deliveries = list(deliveries)
         db.executemany(
             "INSERT OR IGNORE INTO deliveries (key, agency, channel, alert, revision, body) VALUES (?, ?, ?, ?, ?, ?)",
-            [(d.key, d.agency, d.channel, d.incident, d.revision, d.body) for d in step.deliveries],
+            [(d.key, d.agency, d.channel, d.incident, d.revision, d.body) for d in deliveries],
         )
         db.executemany(
             "UPDATE deliveries SET dead = 1, error = ? WHERE key = ? AND done_ns IS NULL AND EXISTS "
             "(SELECT 1 FROM deliveries AS d WHERE d.channel = deliveries.channel AND d.alert = deliveries.alert AND d.dead = 1)",
-            [(BEHIND, d.key) for d in step.deliveries if d.revision > 1],
+            [(BEHIND, d.key) for d in deliveries if d.revision > 1],
         )
+
+    def _write(self, step: Commit) -> None:
+        db = self._db
+        db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (step.state, step.position, step.now_ns))
+        held = {number for (number,) in db.execute("SELECT number FROM parts")}
+        db.executemany("DELETE FROM parts WHERE number = ?", [(n,) for n in held - step.parts_used])
+        db.executemany("INSERT INTO parts VALUES (?, ?)", list(step.parts.items()))
         db.executemany(
             "INSERT OR IGNORE INTO withheld (time_ns, rule, zone, subject, reason) VALUES (?, ?, ?, ?, ?)",
             [
@@ -195,12 +216,15 @@ class Outbox:
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────
 
     def due(self, channel: str, now_ns: int, limit: int = 100) -> list[Due]:
-        """The oldest open delivery of each alert and agency on a channel, of those whose time has come."""
+        """The oldest open delivery of each alert and agency on a channel, of those whose time has come.
+
+        One that is to wait longer than anybody is ever told to was put off by a clock that has been set back since.
+        """
         rows = self._db.execute(
             "SELECT number, key, agency, channel, alert, revision, body, attempts FROM deliveries WHERE number IN ("
-            "SELECT MIN(number) FROM deliveries WHERE channel = ? AND done_ns IS NULL AND dead = 0 GROUP BY agency, alert"
-            ") AND next_ns <= ? ORDER BY number LIMIT ?",
-            (channel, now_ns, limit),
+            "SELECT MIN(number) FROM deliveries WHERE channel = ?1 AND done_ns IS NULL AND dead = 0 GROUP BY agency, alert"
+            ") AND (next_ns <= ?2 OR next_ns > ?2 + ?4) ORDER BY number LIMIT ?3",
+            (channel, now_ns, limit, LONGEST_WAIT_NS),
         ).fetchall()
         return [Due(n, Delivery(k, g, c, a, r, b), t) for n, k, g, c, a, r, b, t in rows]
 

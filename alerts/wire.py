@@ -1,8 +1,9 @@
 """Alerts as others read them: the record of contract.md, and the key of a delivery. Values only, no sending."""
 
-import json
 from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from model.alerts import Alert, EventKind, Happening, Incident, Phase
 from model.time import iso_from_ns
@@ -80,7 +81,7 @@ def status_of(incident: Incident) -> str:
 
 def encoded(record: dict[str, Any]) -> bytes:
     """The record's bytes, without a newline: the same record always gives the same."""
-    return json.dumps(record, ensure_ascii=False, separators=(", ", ": "), allow_nan=False).encode()
+    return msgspec.json.encode(record)
 
 
 def delivery_key(agency: str, channel: str, incident: str, revision: int) -> str:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeVar
 
+R = TypeVar("R")
 Detail = tuple[tuple[str, str | float], ...]  # what else a reason should say: direction, dwell_s, token …
 
 
@@ -252,3 +254,11 @@ class Tally:
     rule: str
     genuine: int
     nuisance: int
+
+
+def changed(record: R, **fields: Any) -> R:
+    """The record with some fields exchanged, as `dataclasses.replace` at a tenth of its cost: for what every event does."""
+    made: R = object.__new__(type(record))
+    vars(made).update(vars(record))
+    vars(made).update(fields)
+    return made

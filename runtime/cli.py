@@ -28,13 +28,14 @@ from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.commands import alerts, rules
-from runtime.commands.common import HERE, By, Json, Reason, Site, audited, outbox_of, people
+from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, outbox_of, people
 from runtime.configuration import load
 from runtime.demo import demonstrate
 from runtime.editor_schema import write_schemas
 from runtime.mistakes import Mistakes, render
 from runtime.replay import Tally
 from runtime.replay import replay as replayed
+from runtime.score.alerts import read_alerts, score_alerts
 from runtime.score.score import BadTable, read_rows
 from runtime.score.score import score as scored
 from runtime.service import AlreadyRunning, Places, exercise_key, history_of, serve
@@ -192,21 +193,32 @@ def replay(
     _summary(tally, as_json)
 
 
-@app.command(epilog="Example: marchwarden score tracks.ndjson truth.ndjson")
+@app.command(epilog="Example: marchwarden score tracks.ndjson truth.ndjson --alerts alerts.ndjson --site configs")
 def score(
     tracks: Annotated[Path, typer.Argument(show_default=False)],
     truth: Annotated[Path, typer.Argument(show_default=False)],
+    alerts_file: Annotated[Path | None, typer.Option("--alerts", help="Score these alerts as well")] = None,
+    site: SiteHere = HERE,
     cut_off_m: Annotated[float, typer.Option("--c", help="GOSPA's c, metres")] = 100.0,
     memory_s: Annotated[float, typer.Option(help="A target counts for this long after it was in view")] = 20.0,
     as_json: Json = False,
 ) -> None:
-    """GOSPA and its parts, SIAP, identity switches."""
-    result = scored(read_rows(tracks), read_rows(truth), c_m=cut_off_m, memory_s=memory_s)
+    """GOSPA and its parts, SIAP, identity switches; of alerts, how many there are for each true happening, and what is missed."""
+    found, real = read_rows(tracks), read_rows(truth)
+    result = scored(found, real, c_m=cut_off_m, memory_s=memory_s)
+    if alerts_file is not None:
+        c = load(site)
+        world = world_of(c, exercise_key(c))
+        result |= {"alerts": score_alerts(world, read_alerts(alerts_file), found, real)}
     if as_json:
         print(json.dumps(result))
         return
     table = Table("figure", "value")
     for name, value in _flat(result):
+        if isinstance(value, list):
+            for each in value:
+                people.print(f"{name.removesuffix('_list')}: {each}", markup=False)
+            continue
         table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}")
     Console().print(table)
 

@@ -8,11 +8,13 @@ import fcntl
 import gc
 import hashlib
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,17 +42,20 @@ from runtime.snapshot import AnotherVersion, Parts, restored
 from runtime.steps import grid, steps
 from runtime.world import world_of
 from sensors import journal
+from sensors.health import unheard
 from sensors.journal import Frame, JournalDamaged, Position
 from sensors.keys import DayKeys, lasting_key
-from sensors.repeats import Bucket
+from sensors.repeats import Bucket, Seen
 from sensors.vault import Vault
 
-COMMIT_S = 0.25  # at the latest this long after a step; at once where an alert waits
+COMMIT_S = 0.25  # at the latest this long after a step; alerts do not wait for it
 COMMIT_S_MAX = 1.0  # under load, when a commit itself takes long
 ROUND_MESSAGES = 20_000  # taken from the journal at a time
 IDLE_S = 0.02
+STEP_NS = NS  # what is earlier by more was written after the clock was set back
 SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
+MEND_S = 2.0  # after a disk was full
 # Decoding makes and drops hundreds of thousands of small tuples a second, none in a cycle. With Python's defaults the
 # collector walks them over and over: a fifth of the pipeline's time at 100,000 detections a second.
 GC_THRESHOLDS = (200_000, 20, 100)
@@ -143,11 +148,13 @@ class Pipeline:
         self.outbox = Outbox(self._places.database)
         self._history, self._vault = history_of(c, write=True), Vault(self._places.state / "vault")
         self.tallies = Tallies()
-        self._undone: list[Outcome] = []
+        self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
+        self._told = 0  # of these, so many whose alerts are out
         self._rest = Messages.none()
         self._frames: list[tuple[Position, int]] = []  # where unfinished frames begin, and their messages left
         self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
         self._newest_scan_ns = 0
+        self._until_ns = 0  # up to when the journal has been read
         self.state: State | None = None
         self._next = Position(0, 0)
         self.configure(c)
@@ -188,6 +195,13 @@ class Pipeline:
         self._commit_when_due()
         return bool(frames)
 
+    def again(self) -> "Pipeline":
+        """A pipeline that takes up what is on disk, as after a crash: this one holds what could not be written."""
+        for each in (self._history, self._vault, self.outbox):
+            with suppress(sqlite3.Error, OSError):
+                each.close()
+        return Pipeline(self._c, self._report, self.wake)
+
     def close(self) -> None:
         self.commit()
         self._history.close()
@@ -202,6 +216,11 @@ class Pipeline:
         parts = [self._rest] if len(self._rest) else []
         try:
             for frame in journal.read(self._places.journal, self._keys, self._next):
+                if frame.until_ns < self._until_ns - STEP_NS:
+                    if frames:
+                        break
+                    now_ns = self._set_back(frame.until_ns)
+                self._until_ns = frame.until_ns
                 frames.append(frame)
                 messages = frame.messages.between(
                     int(np.searchsorted(frame.messages.received_ns, now_ns, side="right")), len(frame.messages)
@@ -219,6 +238,19 @@ class Pipeline:
         self._next, self._rest = start, Messages.joined(parts)
         self.tallies.messages += count
         return frames, until_ns
+
+    def _set_back(self, now_ns: int) -> int:
+        """The clock was set back: tracking begins anew at the earlier time, and incidents stay."""
+        self._report("The clock was set back: tracking begins anew, incidents stay open.")
+        if self.state is not None:
+            if len(self._rest):
+                self._advance(grid(int(self._rest.received_ns[-1])) + 1)
+            self.commit()
+            self.state = self._begun = replace(carried_over(self._world, self.state), now_ns=grid(now_ns) - 1)
+            self.state = self._begun = replace(
+                self.state, heard_ns=now_ns, health=unheard(len(self._world.catalogue), now_ns), seen=Seen.none()
+            )
+        return 0
 
     def _advance(self, until_ns: int) -> None:
         assert self.state is not None
@@ -245,7 +277,8 @@ class Pipeline:
 
     def _commit_when_due(self) -> None:
         now = time.monotonic()
-        if self._undone and (now >= self._commit_due or any(o.alerts or o.answers for o in self._undone)):
+        self._tell()
+        if self._undone and now >= self._commit_due:
             self.commit()
             took_s = time.monotonic() - now
             self._commit_due = time.monotonic() + min(max(COMMIT_S, 4 * took_s), COMMIT_S_MAX)
@@ -253,11 +286,20 @@ class Pipeline:
             self._sweep_due = now + SWEEP_S
             self._forget()
 
+    def _tell(self) -> None:
+        """Alerts go out at once, ahead of the snapshot: after a crash the journal gives them again, with the same keys."""
+        untold, self._told = self._undone[self._told :], len(self._undone)
+        alerts = [a for o in untold for a in o.alerts]
+        if alerts:
+            self.outbox.tell(alerts, [d for o in untold for d in o.deliveries])
+            self.wake()
+
     def commit(self) -> None:
-        """What has been done so far, and the state after it, in one transaction."""
+        """The state after all that has been done so far, and what else it led to, in one transaction."""
         if self.state is None:
             return
-        undone, self._undone = self._undone, []
+        self._tell()
+        undone, self._undone, self._told = self._undone, [], 0
         self._record(undone)
         position = self._frames[0][0] if self._frames else self._next
         now = time.monotonic()
@@ -272,16 +314,12 @@ class Pipeline:
                 parts_used=used,
                 position=position.number(),
                 now_ns=self.state.now_ns,
-                alerts=tuple(a for o in undone for a in o.alerts),
-                deliveries=tuple(d for o in undone for d in o.deliveries),
                 rejections=tuple(r for o in undone for r in o.rejections),
                 withheld=tuple(w for o in undone for w in o.withheld),
                 answers=tuple(a for o in undone for a in o.answers),
                 status=status,
             )
         )
-        if any(o.deliveries for o in undone):
-            self.wake()
 
     def _record(self, outcomes: list[Outcome]) -> None:
         """Into the history: detections as placed, tracks as believed when their scan first closed, alert revisions."""
@@ -400,11 +438,18 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
         except BlockingIOError as error:
             raise AlreadyRunning(f"Another service works on {c.state}.") from error
         pipeline = Pipeline(c, report)
-        ingest, couriers = _ingest(folder), Couriers(Places(c.state).database, channels_of(c), SystemClock())
+        ingest, couriers = _ingest(folder), Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
         pipeline.wake = couriers.wake
         try:
             while not stop.is_set():
-                if not pipeline.turn():
+                try:
+                    busy = pipeline.turn()
+                except (sqlite3.OperationalError, OSError) as error:
+                    report(f"Could not be written: {error}. It is tried again from what is on disk in {MEND_S:g} s.")
+                    stop.wait(MEND_S)
+                    pipeline = pipeline.again()
+                    continue
+                if not busy:
                     stop.wait(IDLE_S)
                 if ingest.poll() is not None:
                     report(f"The ingest process ended with code {ingest.returncode}; starting it again.")
@@ -414,7 +459,7 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
                     reload.clear()
                     c = _reloaded(folder, c, pipeline, report)
                     couriers.stop()
-                    couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock())
+                    couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
                     pipeline.wake = couriers.wake
                     _end(ingest)
                     ingest = _ingest(folder)

@@ -25,6 +25,7 @@ BATCH_NS = 50 * MS
 TICK_NS = 200 * MS
 WINDOW = 20_000  # unacknowledged messages that the broker may send on
 BACKOFF_MAX_S = 30.0
+STEP_NS = 2 * NS  # a clock that is off by less is being slewed, and waited for
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Ingest:
         self._batch: list[tuple[int, str, bytes, bool]] = []
         self._pending: list[tuple[int, int]] = []
         self._failures, self._ending, self._kept = 0, False, ""
+        self._ahead_ns = time.time_ns() - time.monotonic_ns()  # of the wall's clock, before the machine's own
         self.client = self._client()
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -155,6 +157,7 @@ class Ingest:
 
     def _flush(self) -> None:
         """Write, sync, acknowledge: in this order."""
+        self._look_at_the_clock()
         if self._batch:
             received, topics, payloads, retained = zip(*self._batch, strict=True)
             self._journal.append(
@@ -170,6 +173,22 @@ class Ingest:
         elif time.time_ns() - self._journal.newest_ns >= TICK_NS:
             self._journal.tick(time.time_ns())
             self._journal.flush()
+
+    def _look_at_the_clock(self) -> None:
+        """A clock that was set is noted, as a time in which nobody was heard: no sensor is silent because of it.
+
+        Set forward, time goes on from there. Set back by more than a little, the journal begins anew at the earlier time;
+        by less, it waits for the clock to come to where it was.
+        """
+        ahead_ns = time.time_ns() - time.monotonic_ns()
+        stepped_ns, self._ahead_ns = ahead_ns - self._ahead_ns, ahead_ns
+        if abs(stepped_ns) < STEP_NS:
+            return
+        self._report(f"The clock was set by {stepped_ns / NS:+,.1f} s.")
+        if stepped_ns < 0:
+            self._batch = [(time.time_ns(), topic, payload, retain) for _, topic, payload, retain in self._batch]
+            self._journal.set_back(time.time_ns() - 1)
+        self._batch.insert(0, self._said("connected"))
 
     def _take_actions(self) -> None:
         waiting = self._actions.waiting()
@@ -224,5 +243,8 @@ class Ingest:
 
     def _note(self, event: str) -> None:
         """A message to ourselves. `until` says up to when the silence before it was a silence that we listened to."""
+        self._batch.append(self._said(event))
+
+    def _said(self, event: str) -> tuple[int, str, bytes, bool]:
         payload = msgspec.json.encode({"event": event, "until": self._journal.newest_ns})
-        self._batch.append((time.time_ns(), SERVICE_TOPIC, payload, False))
+        return time.time_ns(), SERVICE_TOPIC, payload, False

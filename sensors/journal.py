@@ -112,6 +112,10 @@ class Writer:
         if now_ns > self.newest_ns:
             self._write(Messages.none(), now_ns, now_ns)
 
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back: what comes now is earlier than what was. Readers begin anew there."""
+        self.newest_ns = min(self.newest_ns, now_ns)
+
     def flush(self) -> None:
         """Let readers see all that was appended, without waiting for the disk."""
         if self._file is not None:

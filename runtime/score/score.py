@@ -30,6 +30,9 @@ class Row(msgspec.Struct):
     track: str = ""
     target: str = ""
     in_view: bool = True
+    class_: str | dict[str, float] = msgspec.field(name="class", default="")
+    unit: str = ""
+    plate: str = ""
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,16 @@ def test_one_who_goes_far_from_the_others_becomes_an_incident_of_his_own() -> No
     assert 105 < script.told[-2][0] < 120
 
 
+def test_one_who_is_far_off_and_then_lost_splits_nothing_until_he_is_seen_again() -> None:
+    script = Script(ground(CROSSING, habits=Habits(split_m=200.0, split_ns=30 * NS)))
+    for second in range(120):
+        east = max(second - 40, 0) * 8.0
+        near = [track(1, (0.0, -20.0 + 1.5 * min(second, 40)))]
+        far = [] if 68 < second < 110 else [track(2, (8.0 + east, -20.0 + 1.5 * min(second, 40)))]
+        script.at(second, *near, *far)
+    assert [s for s, a in script.told if a.why == "split"] == [110, 110]
+
+
 def test_a_storm_of_alerts_is_told_as_one_and_nobody_in_it_is_forgotten() -> None:
     script = Script(ground(CROSSING, habits=Habits(storm_incidents=3)))
     for second in range(30):
