@@ -20,7 +20,12 @@ from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening
 from model.time import NS
 from model.tracks import name_of
 
-WALKING_MPS = 1.5  # how far what is lost may have gone meanwhile, at least
+WALKING_MPS = 1.3  # how fast what stood when it was lost may have gone meanwhile
+STRAYING = 0.35  # what is lost may be off its course by this share of its way
+ALIKE_MPS = 0.3  # standard deviation, 1 axis, of how the velocities of two who go together differ
+GATE = 9.21  # χ² with two degrees of freedom, 99 %
+PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "last", "open")
+REOPEN_NS = 600 * NS  # what comes back so soon after it ended is the same
 ALONE = EQUIPMENT | {EventKind.ABSENCE}  # what no track has a part in
 
 
@@ -31,7 +36,7 @@ class Book:
         self.incidents: dict[str, Incident] = {}
         self._of_subject: dict[str, list[str]] = {}
         self._keys: list[str] = []
-        self._places = np.zeros((0, 6))  # sector, x, y, σ, first, last; of all but those in `_moved`
+        self._places = np.zeros((0, len(PLACE)))  # of all but those in `_moved`
         self._row: dict[str, int] = {}
         self._moved: dict[str, None] = {}
         for incident in incidents:
@@ -57,15 +62,23 @@ class Book:
         return sorted((self.incidents[k] for k in keys), key=lambda i: (i.first_ns, i.key))
 
     def near(self, rule: Rule, event: Event) -> list[Incident]:
-        """Those whose last place and time an event is near, the nearest first."""
+        """Those whose subjects, going on as they went, would be where an event is, and go as it does; the nearest first.
+
+        Open ones, and such as ended lately because nobody was seen any more.
+        """
         self._settle()
-        sector, x, y, sigma, first, last = self._places[: len(self._keys)].T
+        place = dict(zip(PLACE, self._places[: len(self._keys)].T, strict=True))
         at_s, join_s = event.observed_ns / NS, rule.join_ns / NS
-        gap_s = np.clip(at_s - last, 0, join_s)
-        reach = rule.join_m + event.sigma_m + sigma + max(event.speed_mps, WALKING_MPS) * gap_s
-        apart = np.hypot(x - event.position[0], y - event.position[1])
-        soon = (at_s >= first - join_s) & (at_s <= last + join_s)
-        found = np.flatnonzero(soon & (sector == event.sector) & (apart <= reach))
+        gap_s = np.maximum(at_s - place["last"], 0.0)
+        soon = (at_s >= place["first"] - join_s) & (gap_s <= np.where(place["open"] > 0, join_s, REOPEN_NS / NS))
+        apart = np.hypot(
+            place["x"] + place["vx"] * gap_s - event.position[0], place["y"] + place["vy"] * gap_s - event.position[1]
+        )
+        pace = np.maximum(np.hypot(place["vx"], place["vy"]), WALKING_MPS)
+        reach = rule.join_m + event.sigma_m + place["sigma"] + STRAYING * pace * gap_s
+        turn = np.hypot(place["vx"] - event.velocity[0], place["vy"] - event.velocity[1])
+        alike = turn**2 <= GATE * (ALIKE_MPS**2 + place["v_sigma"] ** 2 + event.velocity_sigma_mps**2)
+        found = np.flatnonzero(soon & alike & (place["sector"] == event.sector) & (apart <= reach))
         return [self.incidents[self._keys[i]] for i in found[np.argsort(apart[found], kind="stable")].tolist()]
 
     def _settle(self) -> None:
@@ -77,11 +90,20 @@ class Book:
                 self._keys.append(key)
             rows.append(row)
         if len(self._keys) > len(self._places):
-            more = np.full((max(len(self._keys) - len(self._places), len(self._places), 64), 6), np.inf)
+            more = np.zeros((max(len(self._keys) - len(self._places), len(self._places), 64), len(PLACE)))
             self._places = np.concatenate([self._places, more])
         if rows:
             self._places[rows] = [
-                (i.sector, *i.position, i.sigma_m, i.first_ns / NS, i.last_ns / NS)
+                (
+                    i.sector,
+                    *i.position,
+                    i.sigma_m,
+                    *i.velocity,
+                    i.velocity_sigma_mps,
+                    i.first_ns / NS,
+                    i.last_ns / NS,
+                    is_open(i),
+                )
                 for i in (self.incidents[key] for key in self._moved)
             ]
         self._moved = {}
@@ -103,6 +125,11 @@ def grouped(
     for event in events:
         rule = ground.rule_of[event.rule]
         home = _home(ground, book, rule, event, now_ns)
+        if home is not None and not is_open(home) and event.observed_ns > home.last_ns:
+            again = _joined(rule, changed(home, phase=Phase.UPDATED), event)
+            alerts.append(revised(ground, again, Why.REOPENED, event.observed_ns, now_ns))
+            book.put(alerts[-1].incident)
+            continue
         if home is not None:
             book.put(_joined(rule, home, event))
             continue
@@ -115,20 +142,28 @@ def grouped(
 
 
 def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> Incident | None:
-    """The incident that an event is part of, open or, of a scan that is run again, lately over."""
+    """The incident that an event is part of: open; or over for so short a time that it is the same; or, of a scan that is run
+    again, over."""
     for incident in book.with_subjects(event.subjects):
         ours = any(h.rule == rule.id for h in incident.happenings)
         if not ours and (rule.apart or _stands_apart(ground, incident)):
             continue
-        if is_open(incident) or (ours and event.observed_ns <= incident.last_ns):
+        if is_open(incident) or (ours and event.observed_ns <= incident.last_ns) or _comes_back(incident, event):
             return incident
     if event.kind in ALONE or event.kind is EventKind.WATCHED_PLATE:
         return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
     for incident in book.near(rule, event):
         same = all(h.rule == rule.id and h.zone == event.zone for h in incident.happenings)
-        if is_open(incident) and not incident.storm and (same or not (rule.apart or _stands_apart(ground, incident))):
+        goes_on = is_open(incident) or _comes_back(incident, event)
+        if goes_on and not incident.storm and (same or not (rule.apart or _stands_apart(ground, incident))):
             return incident
     return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
+
+
+def _comes_back(incident: Incident, event: Event) -> bool:
+    """It ended by itself, and not long ago."""
+    ended = not incident.resolution and not incident.merged_into
+    return ended and 0 <= event.observed_ns - incident.last_ns <= REOPEN_NS
 
 
 def _stands_apart(ground: Ground, incident: Incident) -> bool:
@@ -175,6 +210,8 @@ def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int, storm: bool) 
         lat=event.lat,
         lon=event.lon,
         sigma_m=event.sigma_m,
+        velocity=event.velocity,
+        velocity_sigma_mps=event.velocity_sigma_mps,
         classes=event.classes,
         evidence=event.evidence,
         routed=routed(ground, event, now_ns),
@@ -222,6 +259,8 @@ def _joined(rule: Rule, incident: Incident, event: Event) -> Incident:
         lat=event.lat,
         lon=event.lon,
         sigma_m=event.sigma_m,
+        velocity=event.velocity,
+        velocity_sigma_mps=event.velocity_sigma_mps,
         sector=event.sector,
         classes=event.classes or incident.classes,
     )
@@ -300,6 +339,8 @@ def merged_pair(
         lat=newest.lat,
         lon=newest.lon,
         sigma_m=newest.sigma_m,
+        velocity=newest.velocity,
+        velocity_sigma_mps=newest.velocity_sigma_mps,
         evidence=merged_evidence(into.evidence, part.evidence),
         routed=(*into.routed, *(replace(r, lead=False) for r in part.routed if r.agency not in agencies)),
         parts=(*into.parts, part.key, *part.parts),

@@ -115,6 +115,8 @@ def _followed(incident: Incident, here: list[Sighting], holding: Holding, clock_
         lat=newest.lat,
         lon=newest.lon,
         sigma_m=newest.sigma_m,
+        velocity=newest.velocity,
+        velocity_sigma_mps=newest.velocity_sigma_mps,
         classes=newest.classes,
         evidence=evidence,
     )

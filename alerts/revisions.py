@@ -17,6 +17,7 @@ class Why(StrEnum):
     """Why an incident is told of, or told of again."""
 
     RAISED = "raised"
+    REOPENED = "reopened"
     GRAVER = "graver"
     ANOTHER_RULE = "another_rule"
     ANOTHER_SUBJECT = "another_subject"

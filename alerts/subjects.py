@@ -40,7 +40,8 @@ class Sighting:
     lat: float
     lon: float
     sigma_m: float
-    speed_mps: float
+    velocity: tuple[float, float]
+    velocity_sigma_mps: float
     probability: float
     classes: tuple[tuple[str, float], ...]
     evidence: tuple[Evidence, ...]
@@ -115,7 +116,8 @@ def events_of(
             lat=s.lat,
             lon=s.lon,
             sigma_m=s.sigma_m,
-            speed_mps=s.speed_mps,
+            velocity=s.velocity,
+            velocity_sigma_mps=s.velocity_sigma_mps,
             probability=float(p) * s.probability,
             classes=s.classes,
             evidence=s.evidence,
@@ -131,6 +133,7 @@ def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> li
     """The chosen tracks as people read them."""
     tracks = subjects.tracks.take(rows)
     lat, lon = wgs84_from_plane(ground.sectors, tracks.sector, tracks.mean[:, :2])
+    spread = sigma_of(tracks.covariance[:, 2:, 2:])
     return [
         Sighting(
             subject=name_of(tracks.id[i]),
@@ -140,7 +143,8 @@ def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> li
             lat=float(lat[i]),
             lon=float(lon[i]),
             sigma_m=float(subjects.sigma_m[rows[i]]),
-            speed_mps=float(np.hypot(tracks.mean[i, 2], tracks.mean[i, 3])),
+            velocity=(float(tracks.mean[i, 2]), float(tracks.mean[i, 3])),
+            velocity_sigma_mps=float(spread[i]),
             probability=float(tracks.existence[i]),
             classes=shares(tracks.class_probability[i]),
             evidence=evidence_of(ground, tracks.sensors[i], tracks.sensors_ns[i], subjects.time_ns),

@@ -282,7 +282,7 @@ def offer(events: int) -> None:
 def _event(n: int) -> Event:
     return Event(
         EventKind.WATCHED_PLATE, "watched_plate", "alpr-1", (f"s{n}",), 1_795_000_000 * NS, 1_795_000_000 * NS, 0,
-        (-3000.0, 500.0), 31.35, -110.6, 5.0, 1.5, 0.9, (("person", 0.9),), (), (),
+        (-3000.0, 500.0), 31.35, -110.6, 5.0, (0.0, 0.0), 1.0, 0.9, (("person", 0.9),), (), (),
     )  # fmt: skip
 
 

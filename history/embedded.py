@@ -38,8 +38,12 @@ class EmbeddedStore:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreFailed(f"Another process writes the history in {folder}.") from error
-        for kind in KINDS:
-            self._recover(kind)
+        try:
+            for kind in KINDS:
+                self._recover(kind)
+        except BaseException:
+            self._lock.close()
+            raise
 
     def write(self, kind: str, rows: pa.Table, position: int) -> None:
         if not rows.num_rows or position <= self._positions.get(kind, -1):
@@ -97,12 +101,14 @@ class EmbeddedStore:
                 path.unlink()
 
     def close(self) -> None:
-        for ahead in self._ahead.values():
-            ahead.sync()
-            ahead.close()
-        self._ahead = {}
-        if hasattr(self, "_lock"):
-            self._lock.close()
+        try:
+            for ahead in self._ahead.values():
+                ahead.sync()
+                ahead.close()
+        finally:
+            self._ahead = {}
+            if hasattr(self, "_lock"):
+                self._lock.close()
 
     def _recover(self, kind: str) -> None:
         """Roll over what a writer before left, up to its last whole batch; and find out how far it had come."""

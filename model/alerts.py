@@ -60,7 +60,8 @@ class Event:
     lat: float  # degrees WGS84
     lon: float
     sigma_m: float  # largest standard deviation of the position
-    speed_mps: float
+    velocity: tuple[float, float]  # m/s in the sector plane
+    velocity_sigma_mps: float  # its largest standard deviation; infinite: unknown
     probability: float  # that it happened as told
     classes: tuple[tuple[str, float], ...]  # (class, probability), most probable first
     evidence: tuple[Evidence, ...]
@@ -146,6 +147,8 @@ class Incident:
     lat: float
     lon: float
     sigma_m: float
+    velocity: tuple[float, float]  # m/s, of who was there
+    velocity_sigma_mps: float
     classes: tuple[tuple[str, float], ...]
     evidence: tuple[Evidence, ...]
     routed: tuple[Routed, ...]

@@ -444,10 +444,8 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
             while not stop.is_set():
                 try:
                     busy = pipeline.turn()
-                except (sqlite3.OperationalError, OSError) as error:
-                    report(f"Could not be written: {error}. It is tried again from what is on disk in {MEND_S:g} s.")
-                    stop.wait(MEND_S)
-                    pipeline = pipeline.again()
+                except (sqlite3.Error, OSError) as error:
+                    pipeline = _mended(pipeline, error, stop, report)
                     continue
                 if not busy:
                     stop.wait(IDLE_S)
@@ -465,9 +463,30 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
                     ingest = _ingest(folder)
         finally:
             _end(ingest)
-            pipeline.turn()
-            pipeline.close()
+            _finished(pipeline, report)
             couriers.stop()
+
+
+def _mended(pipeline: Pipeline, error: Exception, stop: threading.Event, report: Callable[[str], None]) -> Pipeline:
+    """A pipeline that takes up what is on disk, as soon as the disk lets it."""
+    said = str(error)
+    while not stop.is_set():
+        report(f"Could not be written: {said}. It is tried again from what is on disk in {MEND_S:g} s.")
+        stop.wait(MEND_S)
+        try:
+            return pipeline.again()
+        except (sqlite3.Error, OSError) as again:
+            said = str(again)  # the words only: the error holds on to what was half made, and to its locks
+    return pipeline
+
+
+def _finished(pipeline: Pipeline, report: Callable[[str], None]) -> None:
+    """What has come is taken in and committed; what cannot be is read from the journal at the next start."""
+    try:
+        pipeline.turn()
+        pipeline.close()
+    except (sqlite3.Error, OSError) as error:
+        report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
 
 
 def _reloaded(folder: Path, old: Configuration, pipeline: Pipeline, report: Callable[[str], None]) -> Configuration:

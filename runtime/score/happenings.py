@@ -26,7 +26,9 @@ from sensors.plates import token
 
 Array = NDArray[np.float64]
 ABOUT_S = 15  # a happening was seen when its target was in view for long enough this close to it, in time
+FORGOTTEN_S = 600  # unseen for so long, nobody can say that it is the same
 COMPANY_S = 5  # groups are looked for this often
+ALIKE_MPS = 1.0  # who walk together differ in velocity, over that time, by no more than this
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _left(world: World, rule: Rule, zone: int, path: Path) -> list[int]:
 
 
 def _dwelt(world: World, rule: Rule, zone: int, path: Path) -> list[int]:
-    inside = _inside(world, rule, zone, path) > 0
+    inside = (_inside(world, rule, zone, path) > 0) & ~_forgotten(path)
     edges = np.flatnonzero(np.diff(np.r_[False, inside, False]))
     need_s = rule.confirm_ns // NS
     return [
@@ -147,6 +149,12 @@ def _dwelt(world: World, rule: Rule, zone: int, path: Path) -> list[int]:
         for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
         if path.second[end - 1] - path.second[start] >= need_s
     ]
+
+
+def _forgotten(path: Path) -> NDArray[np.bool_]:
+    """(n,) while it has been out of view for so long that, seen again, it is somebody new."""
+    last = np.maximum.accumulate(np.where(path.in_view, path.second, path.second[0]))
+    return np.asarray(path.second - last > FORGOTTEN_S)
 
 
 def _inside(world: World, rule: Rule, zone: int, path: Path) -> NDArray[np.int64]:
@@ -193,7 +201,9 @@ def _groups(rule: Rule, paths: dict[str, Path], seen_s: int) -> Iterable[Deed]:
     since: dict[str, tuple[int, int]] = {}
     for second, there in sorted(seconds.items()):
         places = np.array([p.place[i] for p, i in there])
+        velocity = np.array([p.place[i] - p.place[max(i - COMPANY_S, 0)] for p, i in there]) / COMPANY_S
         pairs = KDTree(places).query_pairs(rule.within_m, output_type="ndarray")
+        pairs = pairs[np.hypot(*(velocity[pairs[:, 0]] - velocity[pairs[:, 1]]).T) <= ALIKE_MPS]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(there),) * 2)
         _, label = connected_components(graph)
         size = np.bincount(label)[label]
@@ -225,14 +235,16 @@ def _together(world: World, paths: dict[str, Path], deeds: list[Deed]) -> list[H
 
 
 def _near(paths: dict[str, Path], rule: Rule, happenings: list[Happening], deed: Deed) -> Happening | None:
+    """The happening with a deed soon before, whose doer is near by now and goes the same way; the nearest."""
     if rule.kind is EventKind.WATCHED_PLATE:
         return None
+    going = _velocity_at(paths[deed.target], deed.second)
     near = (
         (float(np.hypot(*(place - deed.place))), -happening.start, happening)
         for happening in happenings
-        if deed.second <= happening.end + rule.join_ns // NS
-        for target in happening.targets
-        for place in _places_at(paths[target], deed.second)
+        for doer in {d.target for d in happening.deeds if deed.second - d.second <= rule.join_ns // NS}
+        for place in _places_at(paths[doer], deed.second)
+        if np.hypot(*(_velocity_at(paths[doer], deed.second) - going)) <= ALIKE_MPS
     )
     apart_m, _, nearest = min(near, default=(np.inf, 0, None), key=lambda found: found[:2])
     return nearest if apart_m <= rule.join_m else None
@@ -242,6 +254,12 @@ def _places_at(path: Path, second: int) -> Array:
     """(0 or 1, 2) where it was, or was last."""
     i = int(np.searchsorted(path.second, second, side="right")) - 1
     return path.place[max(i, 0) : max(i, 0) + 1]
+
+
+def _velocity_at(path: Path, second: int) -> Array:
+    """(2,) m/s, over the seconds before."""
+    i = max(int(np.searchsorted(path.second, second, side="right")) - 1, 0)
+    return np.asarray((path.place[i] - path.place[max(i - COMPANY_S, 0)]) / COMPANY_S)
 
 
 def _last_seen(path: Path, second: int, break_s: int) -> int:

@@ -97,8 +97,8 @@ def simulated(world: World, exercise: Exercise, start_ns: int) -> tuple[Messages
         in_view: set[int] = set()
         for sensor in range(len(site.catalogue)):
             rows, offset = site.within(sensor, second)
-            in_view.update(rows.tolist())
             if not site.silent(sensor, second):
+                in_view.update(rows.tolist())
                 sent += _spoken(site, sensor, second, rows, offset)
         sent += _units(site, second)
         truth += _truth(site, second, in_view)

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import TypeAdapter
 
 from runtime.configuration import load
 from runtime.editor_schema import schemas
 from runtime.mistakes import Mistakes, render
+from runtime.schema import AnyChannel, AnyRule, Kind
 from runtime.world import warnings_of, world_of
 from tests.builders import CONFIGS, KEY
 from tests.site import site_at
@@ -252,3 +256,24 @@ def test_more_near_plates_than_can_be_looked_for_are_refused_at_once(tmp_path: P
     (site / "rules.toml").write_text(text)
     with pytest.raises(Mistakes, match="texts to look for"):
         load(site)
+
+
+EXAMPLES = [
+    line.strip().partition("#")[0].strip()
+    for line in (CONFIGS.parent / "docs" / "technician.md").read_text().splitlines()
+    if line.startswith("    { kind")
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_for_technicians_are_valid(example: str) -> None:
+    said = tomllib.loads(f"x = {example.replace('…', 'a@b')}")["x"] | {"id": "x"}
+    if "url" in said:
+        said["url"] = "https://agency.example/hook"
+    kinds = AnyRule if said["kind"] in get_args(Kind) else AnyChannel
+    TypeAdapter(kinds).validate_python(said)
+
+
+def test_there_is_an_example_of_every_kind_of_rule_and_channel() -> None:
+    kinds = {tomllib.loads(f"x = {e.replace('…', '')}")["x"]["kind"] for e in EXAMPLES}
+    assert kinds == {*get_args(Kind), "mqtt", "webhook", "cap", "cot", "email"}

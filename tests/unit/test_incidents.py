@@ -184,6 +184,28 @@ def test_what_cannot_be_done_is_answered_with_the_reason(action: dict[str, objec
     assert len(script.told) == 1
 
 
+def test_what_comes_back_soon_after_it_ended_by_itself_is_the_same_alert_and_later_is_another() -> None:
+    script = entered()
+    script.stay(6, 10, track(1, INSIDE))
+    script.stay(10, 100)
+    script.stay(100, 105, track(1, OUTSIDE))
+    script.stay(105, 110, track(1, INSIDE))
+    script.stay(110, 1000)
+    script.stay(1000, 1005, track(1, OUTSIDE))
+    script.stay(1005, 1010, track(1, INSIDE))
+    assert [a.why for _, a in script.told] == ["raised", "unseen", "reopened", "unseen", "raised"]
+    assert len({a.incident.key for _, a in script.told}) == 2
+    assert script.heard("east-mqtt")[2] == ("updated", "reopened")
+
+
+def test_what_somebody_resolved_is_not_opened_again() -> None:
+    script = entered()
+    script.act(10, "resolve", track(1, INSIDE), note="animal")
+    script.stay(11, 20, track(1, OUTSIDE))
+    script.stay(20, 25, track(1, INSIDE))
+    assert [a.why for _, a in script.told] == ["raised", "resolved", "raised"]
+
+
 def test_dispositions_are_counted_per_sensor_and_rule() -> None:
     script = entered()
     script.act(10, "resolve", note="animal")
