@@ -119,10 +119,11 @@ class Outbox:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _add(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery]) -> None:
         db = self._db
@@ -229,27 +230,26 @@ class Outbox:
         return [Due(n, Delivery(k, g, c, a, r, b), t) for n, k, g, c, a, r, b, t in rows]
 
     def delivered(self, numbers: Iterable[int], now_ns: int) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany(
-            "UPDATE deliveries SET done_ns = ?, attempts = attempts + 1, error = '' WHERE number = ?",
-            [(now_ns, n) for n in numbers],
-        )
-        self._db.execute("COMMIT")
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE deliveries SET done_ns = ?, attempts = attempts + 1, error = '' WHERE number = ?",
+                [(now_ns, n) for n in numbers],
+            )
 
     def failed(self, due: Due, error: str, next_ns: int | None) -> None:
         """Try again at `next_ns`, or, without one, call it dead, and with it what waits behind it: nobody is told of a change to
         an alert that he was never told of."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute(
-            "UPDATE deliveries SET attempts = attempts + 1, error = ?, next_ns = ?, dead = ? WHERE number = ?",
-            (error, next_ns or 0, int(next_ns is None), due.number),
-        )
-        if next_ns is None:
+        with self._transaction():
             self._db.execute(
-                "UPDATE deliveries SET dead = 1, error = ? WHERE channel = ? AND alert = ? AND number > ? AND done_ns IS NULL",
-                (BEHIND, due.delivery.channel, due.delivery.incident, due.number),
+                "UPDATE deliveries SET attempts = attempts + 1, error = ?, next_ns = ?, dead = ? WHERE number = ?",
+                (error, next_ns or 0, int(next_ns is None), due.number),
             )
-        self._db.execute("COMMIT")
+            if next_ns is None:
+                self._db.execute(
+                    "UPDATE deliveries SET dead = 1, error = ? "
+                    "WHERE channel = ? AND alert = ? AND number > ? AND done_ns IS NULL",
+                    (BEHIND, due.delivery.channel, due.delivery.incident, due.number),
+                )
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Deliveries that were given up, the oldest first."""

@@ -43,6 +43,7 @@ PLAYED_S, SETTLE_S = 60, 120.0
 SAME_M, SAME_S = 150.0, 60.0  # alerts of one rule this near each other are of one happening
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 MARKS = ("<!-- faults -->", "<!-- end of faults -->")
+TABLE = ("| fault | what was done | alerts | lost | under another key | delivered again |", "|---|---|---|---|---|---|")
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -96,16 +97,18 @@ class Fault:
 
 
 def main(names: list[str], write: bool) -> None:
-    rows = []
+    head, _, rest = PAGE.read_text().partition(MARKS[0])
+    before, _, tail = rest.partition(MARKS[1])
+    rows = {line.split(" | ")[0]: line for line in before.splitlines() if line.startswith("| ")}
     for fault in FAULTS:
         if not names or fault.name in names:
-            rows.append(measured(fault))
-            print(rows[-1], flush=True)
+            row = measured(fault)
+            print(row, flush=True)
+            rows[row.split(" | ")[0]] = row
     if write:
-        head, _, rest = PAGE.read_text().partition(MARKS[0])
-        _, _, tail = rest.partition(MARKS[1])
-        table = "| fault | what was done | alerts | lost | under another key | delivered again |\n|---|---|---|---|---|---|\n"
-        PAGE.write_text(head + MARKS[0] + "\n" + table + "\n".join(rows) + "\n" + MARKS[1] + tail)
+        order = [f"| {fault.name}" for fault in FAULTS if f"| {fault.name}" in rows]
+        table = "\n".join([*TABLE, *(rows[name] for name in order)])
+        PAGE.write_text(f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{tail}")
 
 
 def measured(fault: Fault) -> str:

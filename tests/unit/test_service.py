@@ -1,10 +1,12 @@
 """The pipeline as it reads the journal: what is in it is taken in, wherever a round of reading happens to end."""
 
+import sqlite3
 import time
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 
 from model.messages import SERVICE_TOPIC, Messages
 from model.time import MS, NS, iso_from_ns
@@ -96,6 +98,25 @@ def test_after_a_crash_that_followed_the_telling_and_not_the_snapshot_nothing_is
     assert again.outbox.incidents() == told
     assert again.outbox.snapshot() is not None
     again.close()
+
+
+def test_a_disk_that_is_full_is_met_and_what_was_to_be_told_is_told_once_it_is_not(tmp_path: Path) -> None:
+    pipeline = Pipeline(load(site_at(tmp_path)), lambda _: None)
+    places, now_ns = pipeline._places, time.time_ns() // NS * NS
+    pages = pipeline.outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    pipeline.outbox._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to be full
+    with Writer(places.journal, places.journal_keys()) as journal:
+        _walk(journal, now_ns)
+        journal.tick(now_ns + 40 * NS)
+        journal.sync()
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            pipeline.commit() if pipeline.turn() else None
+        pipeline = pipeline.again()
+        while pipeline.turn():
+            pass
+        pipeline.commit()
+    assert len(pipeline.outbox.incidents()) == 1
+    pipeline.close()
 
 
 def _append(journal: Writer, received_ns: int, topic: str, said: object) -> None:
