@@ -5,9 +5,8 @@ import numpy as np
 from alerts.conditions import depth_m
 from alerts.rules import Ground, Rule
 from alerts.schedule import in_force
-from alerts.subjects import Subjects, eligible
+from alerts.subjects import Subjects, eligible, event_at
 from alerts.units import Unit
-from geo.frames import wgs84_from_plane
 from geo.zones import inside
 from model.alerts import Event
 from model.time import NS
@@ -45,24 +44,5 @@ def _event(ground: Ground, rule: Rule, zone: int, present_ns: int, now_ns: int) 
     id = ground.zones.ids[zone]
     sector = max(range(len(ground.zones.planes)), key=lambda k: float(ground.zones.planes[k][zone].area))
     middle = ground.zones.planes[sector][zone].representative_point()
-    position = (float(middle.x), float(middle.y))
-    lat, lon = wgs84_from_plane(ground.sectors, np.array([sector], np.int16), np.array([position]))
-    return Event(
-        kind=rule.kind,
-        rule=rule.id,
-        zone=id,
-        subjects=(id,),
-        observed_ns=now_ns,
-        origin_ns=present_ns,
-        sector=sector,
-        position=position,
-        lat=float(lat[0]),
-        lon=float(lon[0]),
-        sigma_m=0.0,
-        velocity=(0.0, 0.0),
-        velocity_sigma_mps=float("inf"),
-        probability=1.0,
-        classes=(),
-        evidence=(),
-        detail=(("absent_s", float((now_ns - present_ns) // NS)),),
-    )
+    detail = (("absent_s", float((now_ns - present_ns) // NS)),)
+    return event_at(ground, rule, id, sector, (float(middle.x), float(middle.y)), present_ns, now_ns, (), detail)

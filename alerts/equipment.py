@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from alerts.rules import Cover, Ground, Rule
 from alerts.schedule import in_force
-from geo.frames import wgs84_from_plane
+from alerts.subjects import event_at
 from model.alerts import Detail, Event, EventKind, Evidence
 from model.health import Health
 from model.time import NS
@@ -53,7 +53,7 @@ def _tampered(ground: Ground, rule: Rule, health: Health, _: NDArray[np.bool_], 
 def _sensor_event(ground: Ground, rule: Rule, row: int, last_ns: int, now_ns: int, detail: Detail) -> Event:
     id, (x, y) = ground.sensor_ids[row], ground.sensors.position[row].tolist()
     evidence = (Evidence(id, last_ns),) if last_ns else ()
-    return _event(ground, rule, id, int(ground.sensors.sector[row]), (x, y), last_ns, now_ns, evidence, detail)
+    return event_at(ground, rule, id, int(ground.sensors.sector[row]), (x, y), last_ns, now_ns, evidence, detail)
 
 
 def _gap(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:
@@ -67,45 +67,12 @@ def _gap(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], 
             since_ns = max(e.time_ns for e in evidence)
             detail: Detail = (("lost_share", round(share, 2)),)
             zone = ground.place_id(rule, place)
-            yield _event(ground, rule, zone, cover.sector, (x, y), since_ns, now_ns, evidence, detail)
+            yield event_at(ground, rule, zone, cover.sector, (x, y), since_ns, now_ns, evidence, detail)
 
 
 def lost_spots(cover: Cover, working: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The spots that could be in view and that no working sensor has in view."""
     return np.setdiff1d(cover.spot, cover.spot[working[cover.sensor]])
-
-
-def _event(
-    ground: Ground,
-    rule: Rule,
-    zone: str,
-    sector: int,
-    position: tuple[float, float],
-    origin_ns: int,
-    now_ns: int,
-    evidence: tuple[Evidence, ...],
-    detail: Detail,
-) -> Event:
-    lat, lon = wgs84_from_plane(ground.sectors, np.array([sector], np.int16), np.array([position]))
-    return Event(
-        kind=rule.kind,
-        rule=rule.id,
-        zone=zone,
-        subjects=(zone,),
-        observed_ns=now_ns,
-        origin_ns=origin_ns,
-        sector=sector,
-        position=position,
-        lat=float(lat[0]),
-        lon=float(lon[0]),
-        sigma_m=0.0,
-        velocity=(0.0, 0.0),
-        velocity_sigma_mps=float("inf"),
-        probability=1.0,
-        classes=(),
-        evidence=evidence,
-        detail=detail,
-    )
 
 
 KINDS = {

@@ -72,13 +72,14 @@ class Book:
         gap_s = np.maximum(at_s - place["last"], 0.0)
         soon = (at_s >= place["first"] - join_s) & (gap_s <= np.where(place["open"] > 0, join_s, REOPEN_NS / NS))
         apart = np.hypot(
-            place["x"] + place["vx"] * gap_s - event.position[0], place["y"] + place["vy"] * gap_s - event.position[1]
+            place["x"] + place["vx"] * gap_s - event.at.position[0],
+            place["y"] + place["vy"] * gap_s - event.at.position[1],
         )
         pace = np.maximum(np.hypot(place["vx"], place["vy"]), WALKING_MPS)
-        reach = rule.join_m + event.sigma_m + place["sigma"] + STRAYING * pace * gap_s
-        turn = np.hypot(place["vx"] - event.velocity[0], place["vy"] - event.velocity[1])
-        alike = turn**2 <= GATE * (ALIKE_MPS**2 + place["v_sigma"] ** 2 + event.velocity_sigma_mps**2)
-        found = np.flatnonzero(soon & alike & (place["sector"] == event.sector) & (apart <= reach))
+        reach = rule.join_m + event.at.sigma_m + place["sigma"] + STRAYING * pace * gap_s
+        turn = np.hypot(place["vx"] - event.at.velocity[0], place["vy"] - event.at.velocity[1])
+        alike = turn**2 <= GATE * (ALIKE_MPS**2 + place["v_sigma"] ** 2 + event.at.velocity_sigma_mps**2)
+        found = np.flatnonzero(soon & alike & (place["sector"] == event.at.sector) & (apart <= reach))
         return [self.incidents[self._keys[i]] for i in found[np.argsort(apart[found], kind="stable")].tolist()]
 
     def _settle(self) -> None:
@@ -95,11 +96,11 @@ class Book:
         if rows:
             self._places[rows] = [
                 (
-                    i.sector,
-                    *i.position,
-                    i.sigma_m,
-                    *i.velocity,
-                    i.velocity_sigma_mps,
+                    i.at.sector,
+                    *i.at.position,
+                    i.at.sigma_m,
+                    *i.at.velocity,
+                    i.at.velocity_sigma_mps,
                     i.first_ns / NS,
                     i.last_ns / NS,
                     is_open(i),
@@ -205,13 +206,7 @@ def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int, storm: bool) 
         first_ns=event.observed_ns,
         last_ns=event.observed_ns,
         raised_ns=now_ns,
-        sector=event.sector,
-        position=event.position,
-        lat=event.lat,
-        lon=event.lon,
-        sigma_m=event.sigma_m,
-        velocity=event.velocity,
-        velocity_sigma_mps=event.velocity_sigma_mps,
+        at=event.at,
         classes=event.classes,
         evidence=event.evidence,
         routed=routed(ground, event, now_ns),
@@ -252,18 +247,7 @@ def _joined(rule: Rule, incident: Incident, event: Event) -> Incident:
         joined = changed(joined, subjects=tuple(dict.fromkeys((*incident.subjects, *event.subjects))))
     if event.observed_ns < incident.last_ns:
         return joined
-    return changed(
-        joined,
-        last_ns=event.observed_ns,
-        position=event.position,
-        lat=event.lat,
-        lon=event.lon,
-        sigma_m=event.sigma_m,
-        velocity=event.velocity,
-        velocity_sigma_mps=event.velocity_sigma_mps,
-        sector=event.sector,
-        classes=event.classes or incident.classes,
-    )
+    return changed(joined, last_ns=event.observed_ns, at=event.at, classes=event.classes or incident.classes)
 
 
 def _with(happenings: tuple[Happening, ...], one: Happening) -> tuple[Happening, ...]:
@@ -334,13 +318,7 @@ def merged_pair(
         subjects=tuple(dict.fromkeys((*into.subjects, *part.subjects))),
         first_ns=min(into.first_ns, part.first_ns),
         last_ns=newest.last_ns,
-        sector=newest.sector,
-        position=newest.position,
-        lat=newest.lat,
-        lon=newest.lon,
-        sigma_m=newest.sigma_m,
-        velocity=newest.velocity,
-        velocity_sigma_mps=newest.velocity_sigma_mps,
+        at=newest.at,
         evidence=merged_evidence(into.evidence, part.evidence),
         routed=(*into.routed, *(replace(r, lead=False) for r in part.routed if r.agency not in agencies)),
         parts=(*into.parts, part.key, *part.parts),
@@ -391,15 +369,7 @@ def split(
         routed=tuple(replace(r, since_ns=now_ns, rung=0) for r in incident.routed),
     )
     if at is not None:
-        fresh = replace(
-            fresh,
-            sector=at.sector,
-            position=at.position,
-            lat=at.lat,
-            lon=at.lon,
-            sigma_m=at.sigma_m,
-            last_ns=at.seen_ns,
-        )
+        fresh = replace(fresh, at=at.at, last_ns=at.seen_ns)
         fresh = replace(fresh, routed=routed_again(ground, fresh, now_ns))
     return (
         revised(ground, fresh, Why.SPLIT, clock_ns, now_ns, by, note or incident.key),

@@ -107,19 +107,7 @@ def _followed(incident: Incident, here: list[Sighting], holding: Holding, clock_
         evidence = merged_evidence(evidence, sighting.evidence)
     if newest.seen_ns < incident.last_ns:
         return replace(incident, evidence=evidence)
-    return replace(
-        incident,
-        last_ns=newest.seen_ns,
-        sector=newest.sector,
-        position=newest.position,
-        lat=newest.lat,
-        lon=newest.lon,
-        sigma_m=newest.sigma_m,
-        velocity=newest.velocity,
-        velocity_sigma_mps=newest.velocity_sigma_mps,
-        classes=newest.classes,
-        evidence=evidence,
-    )
+    return replace(incident, last_ns=newest.seen_ns, at=newest.at, classes=newest.classes, evidence=evidence)
 
 
 def _held(incident: Incident, holding: Holding, clock_ns: int) -> Incident:
@@ -136,10 +124,10 @@ def _any_held(incident: Incident, holding: Holding) -> bool:
 
 def _astray(ground: Ground, incident: Incident, here: list[Sighting], clock_ns: int) -> tuple[tuple[str, int], ...]:
     """The subjects that are far from the place where most of the others are, and since when."""
-    ours = [s for s in here if s.sector == incident.sector]
+    ours = [s for s in here if s.at.sector == incident.at.sector]
     if len(ours) < 2:
         return ()
-    places = np.array([s.position for s in ours])
+    places = np.array([s.at.position for s in ours])
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     # The core is who has most others near; of equals the first that was named.
     near = apart <= ground.habits.split_m

@@ -12,7 +12,7 @@ from alerts.rules import Ground, Rule
 from alerts.schedule import in_force
 from alerts.subjects import shares
 from geo.frames import wgs84_from_plane
-from model.alerts import Event, EventKind, Evidence
+from model.alerts import Event, EventKind, Evidence, Fix
 from model.detections import Detections
 
 
@@ -44,13 +44,13 @@ def _events(ground: Ground, rule: Rule, read: Detections) -> list[Event]:
             subjects=(_token(rule.watch_list.watched[entry[i, best[i]]]),),
             observed_ns=int(read.observed_ns[i]),
             origin_ns=int(read.observed_ns[i]),
-            sector=int(read.sector[i]),
-            position=(float(read.position[i, 0]), float(read.position[i, 1])),
-            lat=float(lat[i]),
-            lon=float(lon[i]),
-            sigma_m=float(sigma[i]),
-            velocity=(0.0, 0.0),
-            velocity_sigma_mps=float("inf"),
+            at=Fix(
+                int(read.sector[i]),
+                (float(read.position[i, 0]), float(read.position[i, 1])),
+                float(lat[i]),
+                float(lon[i]),
+                float(sigma[i]),
+            ),
             probability=float(chance[i, best[i]]),
             classes=shares(read.class_likelihood[i]),
             evidence=(Evidence(ground.sensor_ids[read.sensor[i]], int(read.observed_ns[i])),),

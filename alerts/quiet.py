@@ -62,8 +62,8 @@ def reason_to_mute(
 def _inhibits(inhibition: Inhibition, other: Incident, incident: Incident) -> bool:
     if not matches(other, inhibition.by) or matches(other, inhibition.mutes):
         return False  # what would be muted itself mutes nothing, so that two cannot mute each other
-    (ax, ay), (bx, by) = other.position, incident.position
-    near = other.sector == incident.sector and (ax - bx) ** 2 + (ay - by) ** 2 <= inhibition.within_m**2
+    (ax, ay), (bx, by) = other.at.position, incident.at.position
+    near = other.at.sector == incident.at.sector and (ax - bx) ** 2 + (ay - by) ** 2 <= inhibition.within_m**2
     return near or inhibition.within_m == float("inf")
 
 

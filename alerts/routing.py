@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.rules import Agency, Agreement, Channel, Ground
 from alerts.schedule import in_force
 from geo.jurisdictions import areas_at, nearest
 from geo.zones import inside
-from model.alerts import EQUIPMENT, SEVERITIES, Event, EventKind, Incident, Routed
+from model.alerts import EQUIPMENT, SEVERITIES, Event, EventKind, Fix, Incident, Routed
 
 
 def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
     """Who is told of an event: one lead, then the copies. Never empty where there are agencies."""
-    areas = _areas(ground, event.sector, event.position)
+    areas = _areas(ground, event.at)
     owner = _owner(ground, event)
     agreement = _agreement(ground, event, areas)
     agreed: list[Routed] = []
@@ -36,7 +37,7 @@ def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
 
 def routed_again(ground: Ground, incident: Incident, now_ns: int) -> tuple[Routed, ...]:
     """The same agencies, and those into whose area it has moved since."""
-    areas = _areas(ground, incident.sector, incident.position)
+    areas = _areas(ground, incident.at)
     moved = [Routed(agency, False, "moved_into", area, since_ns=now_ns) for agency, area in areas]
     return _unique([*incident.routed, *moved])
 
@@ -56,9 +57,13 @@ def channels_of(ground: Ground, incident: Incident) -> list[tuple[Routed, Channe
     return [(r, c) for r, c in found if SEVERITIES.index(c.severity_min) <= grave or c.id in known]
 
 
-def _areas(ground: Ground, sector: int, position: tuple[float, float]) -> list[tuple[str, str]]:
+def _point(at: Fix) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    return np.array([at.sector], np.int16), np.array([at.position])
+
+
+def _areas(ground: Ground, at: Fix) -> list[tuple[str, str]]:
     """(agency, area) of every jurisdiction that holds the place, by the agencies' precedence."""
-    _, found = areas_at(ground.jurisdictions, np.array([sector], np.int16), np.array([position]))
+    _, found = areas_at(ground.jurisdictions, *_point(at))
     rank = {agency.id: (agency.precedence, n) for n, agency in enumerate(ground.agencies)}
     held = [(ground.jurisdictions.agencies[a], ground.jurisdictions.ids[a]) for a in found.tolist()]
     return sorted(held, key=lambda pair: (rank[pair[0]], pair[1]))
@@ -73,7 +78,7 @@ def _owner(ground: Ground, event: Event) -> Agency | None:
 
 def _agreement(ground: Ground, event: Event, areas: list[tuple[str, str]]) -> Agreement | None:
     """The first that holds for the place, the kind, what it probably is, and the time."""
-    _, zones = inside(ground.zones, np.array([event.sector], np.int16), np.array([event.position]))
+    _, zones = inside(ground.zones, *_point(event.at))
     here = {area for _, area in areas} | {ground.zones.ids[z] for z in zones.tolist()}
     likeliest = event.classes[0][0] if event.classes else ""
     return next(
@@ -91,7 +96,7 @@ def _agreement(ground: Ground, event: Event, areas: list[tuple[str, str]]) -> Ag
 
 def _fallback(ground: Ground, event: Event, now_ns: int) -> Routed:
     if len(ground.jurisdictions.ids):
-        area, _ = nearest(ground.jurisdictions, np.array([event.sector], np.int16), np.array([event.position]))
+        area, _ = nearest(ground.jurisdictions, *_point(event.at))
         found = int(area[0])
         agency, name = ground.jurisdictions.agencies[found], ground.jurisdictions.ids[found]
         return Routed(agency, True, "nearest_jurisdiction", name, since_ns=now_ns)

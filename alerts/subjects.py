@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from alerts.rules import Ground, Rule
 from geo.frames import wgs84_from_plane
-from model.alerts import Detail, Event, Evidence
+from model.alerts import Detail, Event, Evidence, Fix
 from model.classes import CLASSES
 from model.time import NS
 from model.tracks import Tracks, name_of
@@ -35,13 +35,7 @@ class Sighting:
 
     subject: str
     seen_ns: int
-    sector: int
-    position: tuple[float, float]
-    lat: float
-    lon: float
-    sigma_m: float
-    velocity: tuple[float, float]
-    velocity_sigma_mps: float
+    at: Fix
     probability: float
     classes: tuple[tuple[str, float], ...]
     evidence: tuple[Evidence, ...]
@@ -111,13 +105,7 @@ def events_of(
             subjects=subject,
             observed_ns=subjects.time_ns,
             origin_ns=int(origin),
-            sector=s.sector,
-            position=s.position,
-            lat=s.lat,
-            lon=s.lon,
-            sigma_m=s.sigma_m,
-            velocity=s.velocity,
-            velocity_sigma_mps=s.velocity_sigma_mps,
+            at=s.at,
             probability=float(p) * s.probability,
             classes=s.classes,
             evidence=s.evidence,
@@ -138,19 +126,49 @@ def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> li
         Sighting(
             subject=name_of(tracks.id[i]),
             seen_ns=int(tracks.seen_ns[i]),
-            sector=int(tracks.sector[i]),
-            position=(float(tracks.mean[i, 0]), float(tracks.mean[i, 1])),
-            lat=float(lat[i]),
-            lon=float(lon[i]),
-            sigma_m=float(subjects.sigma_m[rows[i]]),
-            velocity=(float(tracks.mean[i, 2]), float(tracks.mean[i, 3])),
-            velocity_sigma_mps=float(spread[i]),
+            at=Fix(
+                int(tracks.sector[i]),
+                (float(tracks.mean[i, 0]), float(tracks.mean[i, 1])),
+                float(lat[i]),
+                float(lon[i]),
+                float(subjects.sigma_m[rows[i]]),
+                (float(tracks.mean[i, 2]), float(tracks.mean[i, 3])),
+                float(spread[i]),
+            ),
             probability=float(tracks.existence[i]),
             classes=shares(tracks.class_probability[i]),
             evidence=evidence_of(ground, tracks.sensors[i], tracks.sensors_ns[i], subjects.time_ns),
         )
         for i in range(len(tracks))
     ]
+
+
+def event_at(
+    ground: Ground,
+    rule: Rule,
+    zone: str,
+    sector: int,
+    position: tuple[float, float],
+    origin_ns: int,
+    now_ns: int,
+    evidence: tuple[Evidence, ...],
+    detail: Detail,
+) -> Event:
+    """An event about a place or a sensor, in which no track has a part."""
+    lat, lon = wgs84_from_plane(ground.sectors, np.array([sector], np.int16), np.array([position]))
+    return Event(
+        kind=rule.kind,
+        rule=rule.id,
+        zone=zone,
+        subjects=(zone,),
+        observed_ns=now_ns,
+        origin_ns=origin_ns,
+        at=Fix(sector, position, float(lat[0]), float(lon[0])),
+        probability=1.0,
+        classes=(),
+        evidence=evidence,
+        detail=detail,
+    )
 
 
 def shares(probabilities: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:

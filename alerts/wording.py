@@ -103,9 +103,9 @@ def place_name(ground: Ground, id: str) -> str:
 
 
 def _where(incident: Incident) -> str:
-    lat = f"{abs(incident.lat):.5f}° {'N' if incident.lat >= 0 else 'S'}"
-    lon = f"{abs(incident.lon):.5f}° {'E' if incident.lon >= 0 else 'W'}"
-    return f"{lat} {lon} ±{incident.sigma_m:.0f} m"
+    lat = f"{abs(incident.at.lat):.5f}° {'N' if incident.at.lat >= 0 else 'S'}"
+    lon = f"{abs(incident.at.lon):.5f}° {'E' if incident.at.lon >= 0 else 'W'}"
+    return f"{lat} {lon} ±{incident.at.sigma_m:.0f} m"
 
 
 def _percent(probability: float) -> str:

@@ -36,7 +36,7 @@ from alerts.incidents import grouped
 from alerts.judge import AlertsState
 from alerts.outbox import Commit, Outbox
 from alerts.rules import Habits
-from model.alerts import Event, EventKind, Incident
+from model.alerts import Event, EventKind, Fix, Incident
 from model.time import NS
 from runtime.service import GC_THRESHOLDS, SystemClock
 from runtime.snapshot import Parts
@@ -280,10 +280,9 @@ def offer(events: int) -> None:
 
 
 def _event(n: int) -> Event:
-    return Event(
-        EventKind.WATCHED_PLATE, "watched_plate", "alpr-1", (f"s{n}",), 1_795_000_000 * NS, 1_795_000_000 * NS, 0,
-        (-3000.0, 500.0), 31.35, -110.6, 5.0, (0.0, 0.0), 1.0, 0.9, (("person", 0.9),), (), (),
-    )  # fmt: skip
+    at = Fix(0, (-3000.0, 500.0), 31.35, -110.6, 5.0)
+    now_ns, classes = 1_795_000_000 * NS, (("person", 0.9),)
+    return Event(EventKind.WATCHED_PLATE, "watched_plate", "alpr-1", (f"s{n}",), now_ns, now_ns, at, 0.9, classes, ())
 
 
 def stage(port: int, batch_max: int) -> None:

@@ -46,6 +46,19 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """Where something is, and which way it goes."""
+
+    sector: int
+    position: tuple[float, float]  # m in the sector plane
+    lat: float  # degrees WGS84
+    lon: float
+    sigma_m: float = 0.0  # largest standard deviation of the position
+    velocity: tuple[float, float] = (0.0, 0.0)  # m/s in the sector plane
+    velocity_sigma_mps: float = float("inf")  # its largest standard deviation; infinite: unknown
+
+
+@dataclass(frozen=True)
 class Event:
     """One thing that a rule noticed of tracks (or of a sensor, or a place) at one time."""
 
@@ -55,13 +68,7 @@ class Event:
     subjects: tuple[str, ...]  # track names, a plate token, a sensor id or a zone id; the first is the one it is about
     observed_ns: int  # ns
     origin_ns: int  # ns, when the happening began as far as the rule knows: part of the alert's key
-    sector: int
-    position: tuple[float, float]  # m in the sector plane
-    lat: float  # degrees WGS84
-    lon: float
-    sigma_m: float  # largest standard deviation of the position
-    velocity: tuple[float, float]  # m/s in the sector plane
-    velocity_sigma_mps: float  # its largest standard deviation; infinite: unknown
+    at: Fix
     probability: float  # that it happened as told
     classes: tuple[tuple[str, float], ...]  # (class, probability), most probable first
     evidence: tuple[Evidence, ...]
@@ -142,13 +149,7 @@ class Incident:
     first_ns: int  # observed ns of the first event
     last_ns: int  # observed ns of the newest sign of it
     raised_ns: int  # received-time ns of the step that raised it
-    sector: int
-    position: tuple[float, float]  # m, newest
-    lat: float
-    lon: float
-    sigma_m: float
-    velocity: tuple[float, float]  # m/s, of who was there
-    velocity_sigma_mps: float
+    at: Fix  # newest
     classes: tuple[tuple[str, float], ...]
     evidence: tuple[Evidence, ...]
     routed: tuple[Routed, ...]
