@@ -14,18 +14,18 @@ from scipy.spatial import KDTree
 from scipy.special import ndtr
 
 from alerts.rules import Ground, Rule
-from alerts.subjects import WIDEST_BAND_M, Subjects, band_m, beyond, sigma_of
+from alerts.subjects import WIDEST_BAND_M, Subjects, alike, band_m, beyond, sigma_of
 from geo.zones import distance_m, offset_m
 from model.alerts import EventKind
 from model.time import NS
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 AHEAD = np.array([0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0])  # of the horizon: where an approach is tried
 WAVER_MPS2 = 0.1  # white acceleration of who is on his way somewhere, 1 axis, m/s per √s
 RELENT = 0.5  # what is so at a probability is no longer so at this much of it
-ALIKE_MPS = 1.5  # who walk together differ in velocity by no more than this
-ALIKE_SHARE = 0.35  # or, in a convoy, by this share of their speed
+ALIKE_SHARE = 0.35  # in a convoy, speeds differ by no more than this share
 CONVOY_MPS = 2.0  # what is slower drives in no convoy
 
 
@@ -129,8 +129,10 @@ def _somewhere(
 
 
 def _group(ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mask) -> Answer:
-    def together(a: Array, b: Array) -> Mask:
-        return np.asarray(np.hypot(*(a - b).T) <= ALIKE_MPS)
+    velocity, sigma = subjects.tracks.mean[:, 2:], sigma_of(subjects.tracks.covariance[:, 2:, 2:])
+
+    def together(i: Rows, j: Rows) -> Mask:
+        return alike(velocity[i], sigma[i], velocity[j], sigma[j])
 
     return _company(ground, rule, place, subjects, able, together)
 
@@ -138,7 +140,10 @@ def _group(ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mas
 def _convoy(ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mask) -> Answer:
     """Each within reach of the next, going the same way at about the same speed."""
 
-    def together(a: Array, b: Array) -> Mask:
+    velocity = subjects.tracks.mean[:, 2:]
+
+    def together(i: Rows, j: Rows) -> Mask:
+        a, b = velocity[i], velocity[j]
         fast, slow = np.maximum(np.hypot(*a.T), np.hypot(*b.T)), np.minimum(np.hypot(*a.T), np.hypot(*b.T))
         onward = np.einsum("ni,ni->n", a, b) >= fast * slow * np.cos(np.pi / 4)
         return np.asarray(onward & (slow >= CONVOY_MPS) & (fast - slow <= ALIKE_SHARE * fast))
@@ -147,7 +152,7 @@ def _convoy(ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Ma
 
 
 def _company(
-    ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mask, together: Callable[[Array, Array], Mask]
+    ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mask, together: Callable[[Rows, Rows], Mask]
 ) -> Answer:
     tracks = subjects.tracks
     there = able if place < 0 else able & (depth_m(ground, place, subjects) > 0)
@@ -157,8 +162,7 @@ def _company(
         for sector in np.unique(tracks.sector[rows]).tolist():
             here = rows[tracks.sector[rows] == sector]
             pairs = KDTree(tracks.mean[here, :2]).query_pairs(rule.within_m, output_type="ndarray")
-            alike = together(tracks.mean[here[pairs[:, 0]], 2:], tracks.mean[here[pairs[:, 1]], 2:])
-            i, j = pairs[alike].T
+            i, j = pairs[together(here[pairs[:, 0]], here[pairs[:, 1]])].T
             _, label = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(len(here),) * 2))
             size[here] = np.bincount(label)[label]
             company[here] = here[np.unique(label, return_index=True)[1]][label]  # the first of each names it

@@ -15,15 +15,13 @@ from alerts.quiet import reason_to_mute
 from alerts.revisions import Told, Why, is_open, revised
 from alerts.routing import routed, routed_again
 from alerts.rules import Ground, Rule
-from alerts.subjects import Sighting
+from alerts.subjects import Sighting, alike
 from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening, Incident, Phase, Silence, changed
 from model.time import NS
 from model.tracks import name_of
 
 WALKING_MPS = 1.3  # how fast what stood when it was lost may have gone meanwhile
 STRAYING = 0.35  # what is lost may be off its course by this share of its way
-ALIKE_MPS = 0.3  # standard deviation, 1 axis, of how the velocities of two who go together differ
-GATE = 9.21  # χ² with two degrees of freedom, 99 %
 PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "last", "open")
 REOPEN_NS = 600 * NS  # what comes back so soon after it ended is the same
 ALONE = EQUIPMENT | {EventKind.ABSENCE}  # what no track has a part in
@@ -77,9 +75,9 @@ class Book:
         )
         pace = np.maximum(np.hypot(place["vx"], place["vy"]), WALKING_MPS)
         reach = rule.join_m + event.at.sigma_m + place["sigma"] + STRAYING * pace * gap_s
-        turn = np.hypot(place["vx"] - event.at.velocity[0], place["vy"] - event.at.velocity[1])
-        alike = turn**2 <= GATE * (ALIKE_MPS**2 + place["v_sigma"] ** 2 + event.at.velocity_sigma_mps**2)
-        found = np.flatnonzero(soon & alike & (place["sector"] == event.at.sector) & (apart <= reach))
+        velocity, sigma = np.array([event.at.velocity]), np.array([event.at.velocity_sigma_mps])
+        together = alike(np.column_stack([place["vx"], place["vy"]]), place["v_sigma"], velocity, sigma)
+        found = np.flatnonzero(soon & together & (place["sector"] == event.at.sector) & (apart <= reach))
         return [self.incidents[self._keys[i]] for i in found[np.argsort(apart[found], kind="stable")].tolist()]
 
     def _settle(self) -> None:

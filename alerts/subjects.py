@@ -14,6 +14,9 @@ from model.classes import CLASSES
 from model.time import NS
 from model.tracks import Tracks, name_of
 
+Array = NDArray[np.float64]
+ALIKE_MPS = 0.3  # standard deviation, 1 axis, of how the velocities of two who go together differ
+GATE = 5.99  # χ² with two degrees of freedom, 95 %
 EVIDENCE_NS = 600 * NS  # a sensor that last saw the track longer ago is no evidence of what happens now
 WIDEST_BAND_M = 60.0  # uncertainty beyond this doesn't widen the band in which a side is undecided
 
@@ -70,6 +73,12 @@ def eligible(rule: Rule, subjects: Subjects, odds: NDArray[np.float64] | None = 
 def beyond(distance_m: NDArray[np.float64], sigma_m: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) probability that the true place lies on the positive side of a boundary this far away."""
     return np.asarray(ndtr(distance_m / np.maximum(sigma_m, 1e-3)))
+
+
+def alike(velocity: Array, sigma_mps: Array, other: Array, other_sigma_mps: Array) -> NDArray[np.bool_]:
+    """(n,) do pairs go the same way at the same pace, as far as their velocities (n, 2) are known?"""
+    turn = velocity - other
+    return np.asarray(np.einsum("ni,ni->n", turn, turn) <= GATE * (ALIKE_MPS**2 + sigma_mps**2 + other_sigma_mps**2))
 
 
 def band_m(rule: Rule, sigma_m: NDArray[np.float64], widest_m: float = WIDEST_BAND_M) -> NDArray[np.float64]:
