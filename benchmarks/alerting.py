@@ -280,7 +280,7 @@ def offer(events: int) -> None:
 
 
 def _event(n: int) -> Event:
-    at = Fix(0, (-3000.0, 500.0), 31.35, -110.6, 5.0)
+    at = Fix(0, (-3000.0, 500.0), 31.35, -110.6, 5.0, (0.0, 0.0), 1.0)
     now_ns, classes = 1_795_000_000 * NS, (("person", 0.9),)
     return Event(EventKind.WATCHED_PLATE, "watched_plate", "alpr-1", (f"s{n}",), now_ns, now_ns, at, 0.9, classes, ())
 
