@@ -6,10 +6,11 @@ muted goes to nobody, but its end goes to those who knew of it.
 
 from collections.abc import Iterable
 
+from alerts.redaction import redacted, withheld_from
 from alerts.routing import channels_of
-from alerts.rules import Agency, Ground
+from alerts.rules import Ground
 from alerts.wire import delivery_key, encoded, record_of
-from model.alerts import Alert, Delivery, Phase, Routed
+from model.alerts import Alert, Delivery, Phase
 from model.time import iso_from_ns
 
 
@@ -26,7 +27,8 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
             if known is None:
                 continue
             agency = ground.agency_of[route.agency]
-            record = record_of(alert, withheld_from(agency, route))
+            withheld = withheld_from(agency, route)
+            record = record_of(redacted(ground, alert, withheld)) | ({"withheld": sorted(withheld)} if withheld else {})
             first = {"phase": Phase.RAISED.value} if known.revision == incident.revision else {}
             key = delivery_key(agency.id, channel.id, incident.key, incident.revision)
             told = {
@@ -36,11 +38,6 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
             body = record | first | {"delivery": key, "to": agency.id, "first_told": told}
             deliveries.append(Delivery(key, agency.id, channel.id, incident.key, incident.revision, encoded(body)))
     return tuple(deliveries)
-
-
-def withheld_from(agency: Agency, route: Routed) -> frozenset[str]:
-    """Fields that an agency is not given: plates unless it is entitled, and what its agreement keeps back."""
-    return frozenset(route.withheld) | (frozenset() if agency.plates else frozenset({"plate"}))
 
 
 def alert_line(alert: Alert) -> bytes:

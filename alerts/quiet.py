@@ -80,7 +80,10 @@ def muted(
         if reason == incident.muted:
             kept.append(incident)
             continue
-        alert = revised(ground, replace(incident, muted=reason), _why(incident.muted, reason), clock_ns, now_ns)
+        # Nobody could acknowledge what nobody was told of: ladders begin when they are.
+        routed = incident.routed if reason else tuple(replace(r, since_ns=now_ns) for r in incident.routed)
+        after = replace(incident, muted=reason, routed=routed)
+        alert = revised(ground, after, _why(incident.muted, reason), clock_ns, now_ns)
         alerts.append(alert)
         kept.append(alert.incident)
     return tuple(kept), tuple(alerts)

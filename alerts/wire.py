@@ -5,21 +5,15 @@ from typing import Any
 
 import msgspec
 
-from model.alerts import Alert, EventKind, Happening, Incident, Phase
+from model.alerts import Alert, Happening, Incident, Phase
 from model.time import iso_from_ns
 
-WITHHELD = "withheld"
-WITHHOLDABLE = ("plate", "subjects", "evidence", "class", "log")  # fields that an agreement may keep from a copy
-PLATE_FIELDS = ("plate", "read")
-ALL: frozenset[str] = frozenset()
 
-
-def record_of(alert: Alert, withheld: frozenset[str] = ALL) -> dict[str, Any]:
-    """One revision as contract.md lays down, and what we add to it, without the `withheld` fields."""
+def record_of(alert: Alert) -> dict[str, Any]:
+    """One revision as contract.md lays down, and what we add to it."""
     incident, first = alert.incident, alert.incident.gravest
-    plates = "plate" not in withheld
     lead = next((r.agency for r in incident.routed if r.lead), None)
-    record = {
+    return {
         "alert": incident.key,
         "revision": incident.revision,
         "phase": incident.phase.value,
@@ -35,9 +29,9 @@ def record_of(alert: Alert, withheld: frozenset[str] = ALL) -> dict[str, Any]:
             "kind": first.kind.value,
             "why": alert.why,
             "probability": _rounded(first.probability),
-            "detail": _detail(first, plates),
+            "detail": _detail(first),
             "routing": [_route(r) for r in incident.routed],
-            "happenings": [_happening(h, plates) for h in incident.happenings],
+            "happenings": [_happening(h) for h in incident.happenings],
         },
         "evidence": [{"sensor": e.sensor, "time": iso_from_ns(e.time_ns)} for e in incident.evidence],
         "text": alert.text,
@@ -46,7 +40,7 @@ def record_of(alert: Alert, withheld: frozenset[str] = ALL) -> dict[str, Any]:
         "told": iso_from_ns(alert.told_ns),
         "sigma_m": _rounded(incident.at.sigma_m),
         "class": dict(incident.classes),
-        "subjects": _subjects(incident, plates),
+        "subjects": list(incident.subjects),
         "status": status_of(incident),
         "acknowledged_by": incident.acknowledged_by or None,
         "acknowledged": iso_from_ns(incident.acknowledged_ns) if incident.acknowledged_ns else None,
@@ -62,8 +56,6 @@ def record_of(alert: Alert, withheld: frozenset[str] = ALL) -> dict[str, Any]:
         "split_from": incident.split_from or None,
         "log": [{"time": iso_from_ns(e.time_ns), "what": e.what, "by": e.by, "note": e.note} for e in incident.log],
     }
-    kept_back = {name: _nothing(record[name]) for name in ("subjects", "evidence", "class", "log") if name in withheld}
-    return record | kept_back | ({"withheld": sorted(withheld)} if withheld else {})
 
 
 def status_of(incident: Incident) -> str:
@@ -101,7 +93,7 @@ def _route(r: Any) -> dict[str, Any]:
     }
 
 
-def _happening(h: Happening, plates: bool) -> dict[str, Any]:
+def _happening(h: Happening) -> dict[str, Any]:
     return {
         "rule": h.rule,
         "kind": h.kind.value,
@@ -110,24 +102,12 @@ def _happening(h: Happening, plates: bool) -> dict[str, Any]:
         "first": iso_from_ns(h.first_ns),
         "last": iso_from_ns(h.event_ns),
         "probability": _rounded(h.probability),
-        "detail": _detail(h, plates),
+        "detail": _detail(h),
     }
 
 
-def _detail(happening: Happening, plates: bool) -> dict[str, Any]:
-    return {
-        name: WITHHELD if name in PLATE_FIELDS and not plates else _rounded(value) for name, value in happening.detail
-    }
-
-
-def _subjects(incident: Incident, plates: bool) -> list[str]:
-    """Tracks by name; a plate's token only where it may be read."""
-    watched = any(h.kind is EventKind.WATCHED_PLATE for h in incident.happenings)
-    return [WITHHELD if watched and not plates and len(s) == 16 else s for s in incident.subjects]
-
-
-def _nothing(value: Any) -> Any:
-    return {} if isinstance(value, dict) else []
+def _detail(happening: Happening) -> dict[str, Any]:
+    return {name: _rounded(value) for name, value in happening.detail}
 
 
 def _rounded(value: float | str) -> float | str:

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from alerts.places import first_memory, observed
 from scipy.spatial import KDTree
 
-from alerts.places import first_memory, observed
 from alerts.subjects import subjects_of
 from benchmarks.publisher import Targets, places, topic_of
 from fusion.association import gated, marginals

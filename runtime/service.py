@@ -200,7 +200,7 @@ class Pipeline:
         for each in (self._history, self._vault, self.outbox):
             with suppress(sqlite3.Error, OSError):
                 each.close()
-        return Pipeline(self._c, self._report, self.wake)
+        return type(self)(self._c, self._report, self.wake)
 
     def close(self) -> None:
         self.commit()

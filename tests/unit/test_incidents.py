@@ -264,6 +264,16 @@ def test_a_silence_that_begins_after_the_raise_keeps_changes_back_but_not_the_en
     assert script.heard("east-mqtt") == [("raised", "raised"), ("cleared", "unseen")]
 
 
+def test_a_ladder_begins_when_the_silence_is_over_and_not_while_it_lasts() -> None:
+    script = Script(ground(ENTERING, agencies=LADDER))
+    silence(script, 0, 300, zone="yard")
+    script.stay(1, 5, track(1, OUTSIDE))
+    script.stay(5, 340, track(1, INSIDE))
+    assert script.heard("east-duty") == []
+    script.stay(340, 362, track(1, INSIDE))
+    assert script.heard("east-duty") == [("raised", "escalated")]
+
+
 def test_a_silence_of_another_zone_or_class_matches_nothing() -> None:
     script = Script(ground(ENTERING))
     silence(script, 0, 60, zone="post")
@@ -428,6 +438,11 @@ def test_an_agreement_may_hold_at_some_hours_and_for_some_classes_and_keep_field
     assert (bodies["west"]["evidence"], bodies["west"]["log"], bodies["west"]["subjects"]) == ([], [], [])
     assert bodies["west"]["withheld"] == ["evidence", "log", "plate", "subjects"]
     assert bodies["east"]["evidence"] != []
+    assert "cam-1" in json.dumps(bodies["east"])
+    assert "cam-1" not in json.dumps(bodies["west"]), "not even in the text"
+    blind = entered(ENTERING, agreements=(replace(paper, withheld=("class",)),))
+    (west,) = (json.loads(d.body) for _, d in blind.sent if d.agency == "west")
+    assert "erson" not in json.dumps(west)
     minute = (T0 // NS) // 60 % 1440
     never_now = Schedule(
         "other hours", "UTC", (Window((0, 1, 2, 3, 4, 5, 6), (minute + 60) % 1440, (minute + 120) % 1440),)
