@@ -13,7 +13,7 @@ import numpy as np
 
 from alerts.quiet import reason_to_mute
 from alerts.revisions import Told, Why, is_open, revised
-from alerts.routing import routed, routed_again
+from alerts.routing import routed, routed_again, routed_also
 from alerts.rules import Ground, Rule
 from alerts.subjects import Sighting, alike
 from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening, Incident, Phase, Silence, changed
@@ -125,12 +125,12 @@ def grouped(
         rule = ground.rule_of[event.rule]
         home = _home(ground, book, rule, event, now_ns)
         if home is not None and not is_open(home) and event.observed_ns > home.last_ns:
-            again = _joined(rule, changed(home, phase=Phase.UPDATED), event)
+            again = _joined(ground, rule, changed(home, phase=Phase.UPDATED), event, now_ns)
             alerts.append(revised(ground, again, Why.REOPENED, event.observed_ns, now_ns))
             book.put(alerts[-1].incident)
             continue
         if home is not None:
-            book.put(_joined(rule, home, event))
+            book.put(_joined(ground, rule, home, event, now_ns))
             continue
         fresh = _raised(ground, rule, event, now_ns, _storm(ground, book, rule, now_ns))
         fresh = replace(fresh, muted=reason_to_mute(ground, silences, book.incidents.values(), fresh, now_ns))
@@ -232,9 +232,11 @@ def _happening(rule: Rule, event: Event) -> Happening:
     )
 
 
-def _joined(rule: Rule, incident: Incident, event: Event) -> Incident:
+def _joined(ground: Ground, rule: Rule, incident: Incident, event: Event, now_ns: int) -> Incident:
     if not is_open(incident):
         return incident
+    if all((h.rule, h.zone) != (rule.id, event.zone) for h in incident.happenings):
+        incident = changed(incident, routed=routed_also(ground, incident, event, now_ns))
     joined = changed(
         incident,
         happenings=_with(incident.happenings, _happening(rule, event)),

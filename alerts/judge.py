@@ -176,10 +176,10 @@ def _observed(
 
 
 def _unit_of(units: tuple[Unit, ...], subjects: Subjects, event: Event) -> str:
-    """The named reason of withholding: which unit the track is."""
-    _, row = looked_up(np.array([key_of(event.subjects[0])], np.uint64), subjects.tracks.id)
+    """The named reason of withholding: which unit the track is, or the first of several that is one."""
+    _, rows = looked_up(np.array([key_of(s) for s in event.subjects], np.uint64), subjects.tracks.id)
     names = {unit.token: unit.id for unit in units}
-    return f"own_unit:{names.get(int(subjects.unit[row[0]]), 'unknown')}"
+    return f"own_unit:{next(names[token] for token in subjects.unit[rows].tolist() if token in names)}"
 
 
 def _second_judged(

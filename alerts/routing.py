@@ -1,6 +1,7 @@
 """Whose it is: from a place and a kind of event to agencies, each with the named reason why it is told."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from alerts.rules import Agency, Agreement, Channel, Ground
 from alerts.schedule import in_force
 from geo.jurisdictions import areas_at, nearest
 from geo.zones import inside
-from model.alerts import EQUIPMENT, SEVERITIES, Event, EventKind, Fix, Incident, Routed
+from model.alerts import EQUIPMENT, SEVERITIES, Event, EventKind, Fix, Incident, Routed, Stance
 
 
 def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
@@ -40,6 +41,27 @@ def routed_again(ground: Ground, incident: Incident, now_ns: int) -> tuple[Route
     areas = _areas(ground, incident.at)
     moved = [Routed(agency, False, "moved_into", area, since_ns=now_ns) for agency, area in areas]
     return _unique([*incident.routed, *moved])
+
+
+def routed_also(ground: Ground, incident: Incident, event: Event, now_ns: int) -> tuple[Routed, ...]:
+    """The agencies of an incident after something more has happened in it.
+
+    Whose that is by itself gets it as well. The lead moves only by an agreement, for something graver than all before, and
+    while nobody has taken it in hand.
+    """
+    more = routed(ground, event, now_ns)
+    has = {r.agency for r in incident.routed}
+    lead = more[0]
+    graver = SEVERITIES.index(ground.rule_of[event.rule].severity) > SEVERITIES.index(incident.severity)
+    in_hand = incident.acknowledged_by or any(r.stance is not Stance.NONE for r in incident.routed)
+    moves = graver and not in_hand and lead.reason.startswith("agreement:")
+    kept = tuple(
+        replace(r, lead=r.agency == lead.agency, reason=lead.reason if r.agency == lead.agency else r.reason)
+        if moves
+        else r
+        for r in incident.routed
+    )
+    return (*kept, *(replace(r, lead=moves and r.lead) for r in more if r.agency not in has))
 
 
 def channels_of(ground: Ground, incident: Incident) -> list[tuple[Routed, Channel]]:

@@ -463,6 +463,22 @@ def test_an_agency_into_whose_area_it_moves_is_told_as_of_something_new_and_neve
     assert all(phase != "cleared" for phase, _ in script.heard("patrol-mqtt"))
 
 
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_something_graver_goes_to_whom_its_agreement_names_while_nobody_has_it_in_hand(acknowledged: bool) -> None:
+    paper = Agreement("mou-9", "east-county", "patrol", ("west",), (EventKind.ENTERING,))
+    script = Script(ground(CROSSING, ENTERING, agreements=(paper,)))
+    script.walk(0, 60, (1, 0.0, -30.0))
+    assert stances(script) == {"east": (True, ""), "west": (False, "")}
+    if acknowledged:
+        script.act(60, "ack", track(1, (0.0, 60.0)))
+    script.walk(61, 110, (1, 0.0, 61.5))
+    leads = {r.agency: (r.lead, r.reason) for r in script.incident().routed}
+    assert leads["patrol"] == ((not acknowledged), "agreement:mou-9")
+    assert leads["east"][0] is acknowledged
+    assert sum(lead for lead, _ in leads.values()) == 1
+    assert script.heard("patrol-mqtt")[0] == ("raised", "graver")
+
+
 def test_a_record_says_all_of_it_in_plain_values() -> None:
     script = entered()
     record = record_of(script.told[0][1])
