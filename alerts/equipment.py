@@ -41,7 +41,7 @@ def _silent(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_
     for row in rows[silent[rows]].tolist():
         said = "offline" if health.offline[row] else "unheard"
         detail: Detail = (("condition", said), ("silent_s", float((now_ns - int(health.heard_ns[row])) // NS)))
-        yield _sensor_event(ground, rule, row, int(health.observed_ns[row]), now_ns, detail)
+        yield _sensor_event(ground, rule, row, int(health.heard_ns[row]), now_ns, detail)
 
 
 def _tampered(ground: Ground, rule: Rule, health: Health, _: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:

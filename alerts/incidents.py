@@ -124,7 +124,7 @@ def grouped(
     for event in events:
         rule = ground.rule_of[event.rule]
         home = _home(ground, book, rule, event, now_ns)
-        if home is not None and not is_open(home) and event.observed_ns > home.last_ns:
+        if home is not None and _ended_by_itself(home) and event.observed_ns > home.last_ns:
             again = _joined(ground, rule, changed(home, phase=Phase.UPDATED), event, now_ns)
             alerts.append(revised(ground, again, Why.REOPENED, event.observed_ns, now_ns))
             book.put(alerts[-1].incident)
@@ -143,6 +143,9 @@ def grouped(
 def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> Incident | None:
     """The incident that an event is part of: open; or over for so short a time that it is the same; or, of a scan that is run
     again, over."""
+    known = book.incidents.get(_key_of(ground, event))
+    if known is not None:  # it goes on; also when somebody has resolved it meanwhile
+        return known
     for incident in book.with_subjects(event.subjects):
         ours = any(h.rule == rule.id for h in incident.happenings)
         if not ours and (rule.apart or _stands_apart(ground, incident)):
@@ -161,8 +164,11 @@ def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> 
 
 def _comes_back(incident: Incident, event: Event) -> bool:
     """It ended by itself, and not long ago."""
-    ended = not incident.resolution and not incident.merged_into
-    return ended and 0 <= event.observed_ns - incident.last_ns <= REOPEN_NS
+    return _ended_by_itself(incident) and 0 < event.observed_ns - incident.last_ns <= REOPEN_NS
+
+
+def _ended_by_itself(incident: Incident) -> bool:
+    return not is_open(incident) and not incident.resolution and not incident.merged_into
 
 
 def _stands_apart(ground: Ground, incident: Incident) -> bool:
@@ -196,9 +202,14 @@ def _key(ground: Ground, *parts: object) -> str:
     return "A" + name_of(int.from_bytes(blake2b(said.encode(), digest_size=8).digest()))[1:]
 
 
+def _key_of(ground: Ground, event: Event) -> str:
+    """The key of the alert that an event raises."""
+    return _key(ground, event.rule, event.zone, event.subjects[0], event.origin_ns)
+
+
 def _raised(ground: Ground, rule: Rule, event: Event, now_ns: int, storm: bool) -> Incident:
     return Incident(
-        key=_key(ground, event.rule, event.zone, event.subjects[0], event.origin_ns),
+        key=_key_of(ground, event),
         happenings=(_happening(rule, event),),
         subjects=event.subjects,
         first_ns=event.observed_ns,
@@ -234,7 +245,9 @@ def _happening(rule: Rule, event: Event) -> Happening:
 
 def _joined(ground: Ground, rule: Rule, incident: Incident, event: Event, now_ns: int) -> Incident:
     if not is_open(incident):
-        return incident
+        return changed(
+            incident, told_ns=max(incident.told_ns, event.observed_ns)
+        )  # not to be forgotten while it goes on
     if all((h.rule, h.zone) != (rule.id, event.zone) for h in incident.happenings):
         incident = changed(incident, routed=routed_also(ground, incident, event, now_ns))
     joined = changed(

@@ -206,6 +206,21 @@ def test_what_somebody_resolved_is_not_opened_again() -> None:
     assert [a.why for _, a in script.told] == ["raised", "resolved", "raised"]
 
 
+def test_a_silent_sensor_that_somebody_resolved_stays_so_while_it_is_silent_and_is_told_of_when_it_is_anew() -> None:
+    script = Script(ground(SILENT))
+    script.stay(0, 40)
+    script.act(40, "resolve", note="sensor-fault")
+    script.stay(41, 4200)
+    script.want(("raised", between(31, 31)), ("resolved", between(40, 40)), ("raised", between(61, 61)))
+    assert [a.incident.zone for _, a in script.told] == ["cam-1", "cam-1", "pir-1"]
+    script.health = script.health.but(
+        heard_ns=script.health.heard_ns + 4200 * NS, observed_ns=np.full(4, T0 + 4200 * NS)
+    )
+    script.stay(4200, 4240)
+    assert script.told[-1][1].incident.zone == "cam-1"
+    assert script.told[-1][1].why == "raised"
+
+
 def test_dispositions_are_counted_per_sensor_and_rule() -> None:
     script = entered()
     script.act(10, "resolve", note="animal")
