@@ -100,6 +100,20 @@ def test_one_who_is_far_off_and_then_lost_splits_nothing_until_he_is_seen_again(
     assert [s for s, a in script.told if a.why == "split"] == [110, 110]
 
 
+def test_who_crosses_beside_somebody_who_has_sat_there_for_long_is_another_alert() -> None:
+    script = Script(ground(CROSSING))
+    sitter = track(1, (20.0, 15.0), sigma_m=2.0)
+    for second in range(20):
+        script.at(second, track(1, (20.0, -15.0 + 1.5 * second), (0.0, 1.5)))
+    script.stay(20, 300, sitter)
+    for second in range(300, 340):
+        script.at(second, sitter, track(2, (0.0, -30.0 + 1.4 * (second - 300)), (0.0, 1.4), sigma_m=4.0))
+    assert [(a.why, a.incident.subjects) for _, a in script.told] == [
+        ("raised", ("T0000000000001",)),
+        ("raised", ("T0000000000002",)),
+    ]
+
+
 def test_a_storm_of_alerts_is_told_as_one_and_nobody_in_it_is_forgotten() -> None:
     script = Script(ground(CROSSING, habits=Habits(storm_incidents=3)))
     for second in range(30):
