@@ -5,6 +5,7 @@ from model.alerts import EventKind, Happening, Incident, Phase, Routed
 from model.time import NS
 
 CERTAIN = 0.99
+OTHERS_NAMED = 4  # things that happened besides the gravest
 REASONS = {
     "jurisdiction": "its jurisdiction",
     "precedence": "first by precedence",
@@ -42,9 +43,9 @@ def text_of(ground: Ground, incident: Incident, why: str) -> str:
     """Two lines: what, where, how sure; seen by whom, sent to whom and why."""
     first = incident.gravest
     what = _what(ground, incident, first)
-    others = [h for h in incident.happenings if h is not first]
+    others = dict.fromkeys(_briefly(ground, h) for h in incident.happenings if h is not first)
     if others:
-        what += "; also " + ", ".join(dict.fromkeys(h.kind.value.replace("_", " ") for h in others))
+        what += "; also " + ", ".join([*others][:OTHERS_NAMED]) + (" …" if len(others) > OTHERS_NAMED else "")
     if incident.phase is Phase.CLEARED:
         what = f"Over ({why.replace('_', ' ')}): {what}"
     elif incident.phase is Phase.UPDATED:
@@ -54,6 +55,10 @@ def text_of(ground: Ground, incident: Incident, why: str) -> str:
     seen = ", ".join(e.sensor for e in incident.evidence) or "no sensor"
     sent = "; ".join(_routed(ground, r) for r in incident.routed) or "nobody"
     return f"{what} at {_where(incident)}, {_percent(first.probability)} sure\nseen by {seen} → {sent}"
+
+
+def _briefly(ground: Ground, happening: Happening) -> str:
+    return f"{happening.kind.value.replace('_', ' ')} {place_name(ground, happening.zone)}".rstrip()
 
 
 def _what(ground: Ground, incident: Incident, happening: Happening) -> str:

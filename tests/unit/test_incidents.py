@@ -44,7 +44,7 @@ def test_several_rules_about_one_walker_are_one_incident_that_grows_graver() -> 
     incident = script.incident()
     assert [h.rule for h in incident.happenings] == ["crossing", "entering", "dwelling"]
     assert (incident.severity, incident.rule) == ("critical", "entering")
-    assert "also crossing, dwelling" in script.told[-1][1].text
+    assert "also crossing the line, dwelling the yard" in script.told[-1][1].text
 
 
 def test_a_rule_that_stands_apart_has_incidents_of_its_own() -> None:
