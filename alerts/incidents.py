@@ -23,7 +23,8 @@ from model.tracks import name_of
 WALKING_MPS = 1.3  # how fast what stood when it was lost may have gone meanwhile
 STRAYING = 0.35  # what is lost may be off its course by this share of its way
 UNSEEN_S = 5.0  # who was not seen for so long may be found again under another name
-PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "event", "last", "open")
+LOST_S = 300.0  # and for so long after
+PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "event", "lost", "last", "open")
 REOPEN_NS = 600 * NS  # what comes back so soon after it ended is the same
 ALONE = EQUIPMENT | {EventKind.ABSENCE}  # what no track has a part in
 
@@ -63,7 +64,7 @@ class Book:
     def near(self, rule: Rule, event: Event) -> list[Incident]:
         """Those whose subjects, going on as they went, would be where an event is, and go as it does; the nearest first.
 
-        Either something happened in them about the same time, or their subjects are out of sight and could be found again:
+        Either something happened in them about the same time, or a subject is out of sight and could be found again:
         whoever passes by somebody who has sat there for hours has no part in that. Open ones, and such as ended lately.
         """
         self._settle()
@@ -71,7 +72,7 @@ class Book:
         at_s, join_s = event.observed_ns / NS, rule.join_ns / NS
         gap_s = np.maximum(at_s - place["last"], 0.0)
         soon = (at_s >= place["first"] - join_s) & (gap_s <= np.where(place["open"] > 0, join_s, REOPEN_NS / NS))
-        soon &= (at_s - place["event"] <= join_s) | (gap_s >= UNSEEN_S)
+        soon &= (at_s - place["event"] <= join_s) | (gap_s >= UNSEEN_S) | (at_s - place["lost"] <= LOST_S)
         apart = np.hypot(
             place["x"] + place["vx"] * gap_s - event.at.position[0],
             place["y"] + place["vy"] * gap_s - event.at.position[1],
@@ -104,6 +105,7 @@ class Book:
                     i.at.velocity_sigma_mps,
                     i.first_ns / NS,
                     max(h.event_ns for h in i.happenings) / NS,
+                    i.lost_ns / NS,
                     i.last_ns / NS,
                     is_open(i),
                 )

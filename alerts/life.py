@@ -98,7 +98,7 @@ def remembered(ground: Ground, incidents: tuple[Incident, ...], clock_ns: int) -
 
 
 def _followed(incident: Incident, here: list[Sighting], holding: Holding, clock_ns: int) -> Incident:
-    incident = _held(incident, holding, clock_ns)
+    incident = _watched(_held(incident, holding, clock_ns), here, clock_ns)
     if not here:
         return replace(incident, last_ns=max(incident.last_ns, clock_ns)) if _any_held(incident, holding) else incident
     newest = max(here, key=lambda s: (s.seen_ns, s.subject))
@@ -108,6 +108,15 @@ def _followed(incident: Incident, here: list[Sighting], holding: Holding, clock_
     if newest.seen_ns < incident.last_ns:
         return replace(incident, evidence=evidence)
     return replace(incident, last_ns=newest.seen_ns, at=newest.at, classes=newest.classes, evidence=evidence)
+
+
+def _watched(incident: Incident, here: list[Sighting], clock_ns: int) -> Incident:
+    """Which of its subjects are in sight, and when one of them was last lost."""
+    now = tuple(s.subject for s in here)
+    if now == incident.in_sight:
+        return incident
+    lost = any(subject not in now for subject in incident.in_sight)
+    return replace(incident, in_sight=now, lost_ns=clock_ns if lost else incident.lost_ns)
 
 
 def _held(incident: Incident, holding: Holding, clock_ns: int) -> Incident:

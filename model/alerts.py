@@ -174,6 +174,8 @@ class Incident:
     parts: tuple[str, ...] = ()  # incidents that were merged into this one
     split_from: str = ""
     astray: tuple[tuple[str, int], ...] = ()  # (subject, since ns) that are far from the others
+    in_sight: tuple[str, ...] = ()  # subjects that the last scan had
+    lost_ns: int = 0  # observed ns when the last scan but one had a subject that the last one had not; 0: never
 
     @property
     def gravest(self) -> Happening:
