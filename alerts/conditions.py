@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 from scipy.special import ndtr
 
 from alerts.rules import Ground, Rule
-from alerts.subjects import WIDEST_BAND_M, Subjects, alike, band_m, beyond, sigma_of
+from alerts.subjects import WIDEST_BAND_M, Subjects, band_m, beyond, sigma_of
 from geo.zones import distance_m, offset_m
 from model.alerts import EventKind
 from model.time import NS
@@ -25,6 +25,7 @@ Rows = NDArray[np.int64]
 AHEAD = np.array([0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0])  # of the horizon: where an approach is tried
 WAVER_MPS2 = 0.1  # white acceleration of who is on his way somewhere, 1 axis, m/s per √s
 RELENT = 0.5  # what is so at a probability is no longer so at this much of it
+TOGETHER_MPS = 0.7  # who walk together differ in velocity by no more than this
 ALIKE_SHARE = 0.35  # in a convoy, speeds differ by no more than this share
 CONVOY_MPS = 2.0  # what is slower drives in no convoy
 
@@ -129,10 +130,11 @@ def _somewhere(
 
 
 def _group(ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mask) -> Answer:
-    velocity, sigma = subjects.tracks.mean[:, 2:], sigma_of(subjects.tracks.covariance[:, 2:, 2:])
+    velocity = subjects.tracks.mean[:, 2:]
 
     def together(i: Rows, j: Rows) -> Mask:
-        return alike(velocity[i], sigma[i], velocity[j], sigma[j])
+        # By what is believed and not by what is possible: who walks past three who sit makes no four.
+        return np.asarray(np.hypot(*(velocity[i] - velocity[j]).T) <= TOGETHER_MPS)
 
     return _company(ground, rule, place, subjects, able, together)
 

@@ -387,6 +387,7 @@ class GroupRule(LevelRule):
     count_min: Annotated[int, Field(ge=2)]
     within_m: Positive = Field(40.0, description="Each this near to another")
     confirm_s: NotNegative = 10.0
+    release_s: NotNegative = Field(3.0, description="Not so for this long, before it can happen anew")
 
 
 class ConvoyRule(GroupRule):

@@ -276,6 +276,18 @@ def test_two_who_pass_each_other_by_are_no_group() -> None:
     script.want()
 
 
+def test_who_walks_past_two_who_sit_makes_no_three() -> None:
+    script = Script(ground(GROUP))
+    for second in range(60):
+        script.at(
+            second,
+            track(1, (0.0, 0.0)),
+            track(2, (6.0, 0.0)),
+            track(3, (10.0, -40 + 1.4 * second), (0.0, 1.4), sigma_m=6.0),
+        )
+    script.want()
+
+
 def test_a_convoy_is_vehicles_one_behind_the_other_at_one_speed() -> None:
     script = Script(ground(CONVOY))
     for second in range(20):
