@@ -13,8 +13,10 @@ from alerts.schedule import in_force
 from alerts.subjects import event_at
 from model.alerts import Detail, Event, EventKind, Evidence
 from model.health import Health
-from model.time import NS
+from model.time import MS, NS
 
+# A recording keeps times of receipt to the microsecond; keys made from them must come out the same when it is replayed.
+ORIGIN_NS = MS
 TAMPER_NS = 60 * NS  # a word of tampering stands for this long
 
 
@@ -53,7 +55,8 @@ def _tampered(ground: Ground, rule: Rule, health: Health, _: NDArray[np.bool_], 
 def _sensor_event(ground: Ground, rule: Rule, row: int, last_ns: int, now_ns: int, detail: Detail) -> Event:
     id, (x, y) = ground.sensor_ids[row], ground.sensors.position[row].tolist()
     evidence = (Evidence(id, last_ns),) if last_ns else ()
-    return event_at(ground, rule, id, int(ground.sensors.sector[row]), (x, y), last_ns, now_ns, evidence, detail)
+    origin_ns = last_ns // ORIGIN_NS * ORIGIN_NS
+    return event_at(ground, rule, id, int(ground.sensors.sector[row]), (x, y), origin_ns, now_ns, evidence, detail)
 
 
 def _gap(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:
@@ -64,7 +67,7 @@ def _gap(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], 
             x, y = cover.place[lost].mean(axis=0).tolist()
             down = np.unique(cover.sensor[silent[cover.sensor] & np.isin(cover.spot, lost)]).tolist()
             evidence = tuple(Evidence(ground.sensor_ids[row], int(health.heard_ns[row])) for row in down)
-            since_ns = max(e.time_ns for e in evidence)
+            since_ns = max(e.time_ns for e in evidence) // ORIGIN_NS * ORIGIN_NS
             detail: Detail = (("lost_share", round(share, 2)),)
             zone = ground.place_id(rule, place)
             yield event_at(ground, rule, zone, cover.sector, (x, y), since_ns, now_ns, evidence, detail)

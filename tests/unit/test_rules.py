@@ -390,6 +390,16 @@ def test_a_gap_in_cover_is_told_with_the_sensors_that_are_down_and_is_over_when_
     assert script.told[-1][1].why == "heard_again"
 
 
+def test_keys_about_sensors_are_the_same_for_times_of_receipt_kept_to_the_microsecond() -> None:
+    keys = set()
+    for rounding in (0, 789):
+        script = Script(ground(rule(EventKind.SILENT_SENSOR, sensors=(0, 2), **EQUIPMENT)))
+        script.health = script.health.but(heard_ns=script.health.heard_ns + rounding)
+        script.stay(0, 40)
+        keys.add(script.incident().key)
+    assert len(keys) == 1
+
+
 def test_the_cover_of_a_line_is_the_share_of_it_that_is_in_view() -> None:
     watching = sensors(1, position=np.array([[0.0, 0.0]]), range_m=[900.0])
     cover = cover_of_line(ONE_SECTOR, ground().lines, 0, watching, (0,))
