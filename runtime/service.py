@@ -246,9 +246,12 @@ class Pipeline:
             if len(self._rest):
                 self._advance(grid(int(self._rest.received_ns[-1])) + 1)
             self.commit()
-            self.state = self._begun = replace(carried_over(self._world, self.state), now_ns=grid(now_ns) - 1)
             self.state = self._begun = replace(
-                self.state, heard_ns=now_ns, health=unheard(len(self._world.catalogue), now_ns), seen=Seen.none()
+                carried_over(self._world, self.state),
+                now_ns=grid(now_ns) - 1,
+                heard_ns=now_ns,
+                health=unheard(len(self._world.catalogue), now_ns),
+                seen=Seen.none(),
             )
         return 0
 
