@@ -80,19 +80,19 @@ def marked(ground: Ground, units: tuple[Unit, ...], before: Marks, subjects: Sub
     """Which tracks of a scan are where a unit is, and the subjects that say so."""
     ids, now_ns, n = subjects.tracks.id, subjects.time_ns, len(subjects.tracks)
     fresh = [u for u in units if u.sector >= 0 and abs(now_ns - u.observed_ns) <= ground.habits.unit_fresh_ns]
-    if not fresh and not len(before):
-        return before, subjects
+    if not fresh:
+        return Marks.none(), subjects
     distance = _distances(ground, fresh, subjects)
     tokens = np.array([u.token for u in fresh], np.uint64)
-    nearest = distance.argmin(axis=1) if fresh else np.zeros(n, np.int64)
-    least = distance[np.arange(n), nearest] if fresh else np.full(n, np.inf)
+    nearest = distance.argmin(axis=1)
+    least = distance[np.arange(n), nearest]
     was, row = looked_up(ids, before.track)
     rows = before.take(row) if len(before) else Marks.blank(n)
     held, at = looked_up(rows.unit, np.sort(tokens))
-    own = np.argsort(tokens, kind="stable")[at] if fresh else at
-    stays = was & held & (distance[np.arange(n), own] <= LETTING_GO * GATE) if fresh else np.zeros(n, np.bool_)
+    own = np.argsort(tokens, kind="stable")[at]
+    stays = was & held & (distance[np.arange(n), own] <= LETTING_GO * GATE)
     comes = ~stays & (least <= GATE)
-    unit = np.where(stays, rows.unit, tokens[nearest] if fresh else np.uint64(0))
+    unit = np.where(stays, rows.unit, tokens[nearest])
     since_ns = np.where(stays, rows.since_ns, now_ns)
     marks = stays | comes
     sure = marks & (now_ns - since_ns >= CONFIRM_NS)

@@ -31,6 +31,7 @@ from sensors.health import unheard
 VELOCITY_SIGMA_MPS = 0.5
 WARM_UP_NS = 300 * NS  # what was so before the time asked about is no news in it
 PART_NS = 3600 * NS  # read at a time
+NO_ROWS = pa.table({"track": []})
 QUIET_SCANS = 900  # after the last track, so many empty scans let what is open end
 
 
@@ -80,14 +81,14 @@ def _past(world: World, store: Store, from_ns: int, to_ns: int) -> Iterator[Past
         times = np.asarray(tracks["time_ns"])
         for time_ns in np.unique(np.concatenate([times, -(-read.observed_ns // step_ns) * step_ns])).tolist():
             for empty_ns in _quiet(last_ns, time_ns, step_ns):
-                yield Past(_scan(world, tracks.slice(0, 0), empty_ns, step_ns), Detections.none())
+                yield Past(_scan(world, NO_ROWS, empty_ns, step_ns), Detections.none())
             rows = np.searchsorted(times, [time_ns, time_ns + 1])
             here = tracks.slice(int(rows[0]), int(rows[1] - rows[0]))
             seen = read.take((read.observed_ns > time_ns - step_ns) & (read.observed_ns <= time_ns))
             yield Past(_scan(world, here, time_ns, step_ns), seen)
             last_ns = time_ns
     for empty_ns in _quiet(last_ns, to_ns, step_ns):
-        yield Past(_scan(world, SCHEMA_OF_NONE, empty_ns, step_ns), Detections.none())
+        yield Past(_scan(world, NO_ROWS, empty_ns, step_ns), Detections.none())
 
 
 def _quiet(last_ns: int, next_ns: int, step_ns: int) -> range:
@@ -95,9 +96,6 @@ def _quiet(last_ns: int, next_ns: int, step_ns: int) -> range:
     if not last_ns:
         return range(0)
     return range(last_ns + step_ns, min(next_ns, last_ns + QUIET_SCANS * step_ns), step_ns)
-
-
-SCHEMA_OF_NONE = pa.table({"track": []})
 
 
 def _scan(world: World, rows: pa.Table, time_ns: int, step_ns: int) -> Scan:

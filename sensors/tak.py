@@ -7,7 +7,6 @@ import queue
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -97,6 +96,5 @@ class TakStream:
             try:
                 self._events.put(event.strip(), timeout=READ_S)
             except queue.Full:
-                time.sleep(0)
                 continue
             return

@@ -65,6 +65,7 @@ class TakChannel:
 
 def _gone(connection: socket.socket) -> bool:
     """Has the other side closed? What it says meanwhile is read, and of no interest here."""
+    timeout_s = connection.gettimeout()
     connection.setblocking(False)
     try:
         while said := connection.recv(65_536):
@@ -74,5 +75,5 @@ def _gone(connection: socket.socket) -> bool:
     except OSError:
         return True
     finally:
-        connection.settimeout(5.0)
+        connection.settimeout(timeout_s)
     return True

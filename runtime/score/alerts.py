@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from alerts.incidents import ALONE
 from geo.frames import plane_from_wgs84, sector_of
 from model.time import NS, ns_from_iso
 from runtime.advance import World
@@ -77,7 +78,7 @@ def score_alerts(
             matched[found[0]].append(alert)
         else:
             false.append(alert)
-    known = [i for i, h in enumerate(happened) if i in matched or any(_is_about(a, h, a.targets) for a in alerts)]
+    known = {i for i, h in enumerate(happened) if i in matched or any(_is_about(a, h, a.targets) for a in alerts)}
     seen = [i for i, h in enumerate(happened) if h.seen]
     missed = [happened[i] for i in seen if i not in known]
     delays = [min(a.told for a in told) - happened[i].start for i, told in matched.items()]
@@ -112,11 +113,10 @@ def _alerts(
     by_key: dict[str, list[Revision]] = defaultdict(list)
     for revision in revisions:
         by_key[revision.alert].append(revision)
-    equipment = {r.id for r in world.ground.rules if not r.classes or r.kind.value.endswith(("_sensor", "_gap"))}
     alerts = []
     for key, told in by_key.items():
         first, last = told[0], told[-1]
-        if first.rule in equipment or first.reason["kind"] in ("absence", "silent_sensor", "coverage_gap"):
+        if first.reason["kind"] in ALONE:
             continue
         nearby = _nearest(world, paths, first)
         named = [nearby | {t for s in r.subjects for t in targets.get(s, ())} for r in (first, last)]
