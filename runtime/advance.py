@@ -74,7 +74,7 @@ def beginning(world: World, now_ns: int) -> State:
 
 def advance(world: World, state: State, messages: Messages, now_ns: int) -> tuple[State, Outcome]:
     """The state at `now_ns`, after `messages`, all received since the state's own time and not after `now_ns`."""
-    inbox = opened(messages, state.heard_ns, state.listening)
+    inbox = opened(messages, state.heard_ns, state.listening, state.now_ns, now_ns)
     seen, heard = decode(world.catalogue, state.seen, messages)
     detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
     health = advance_health(world.catalogue, not_listened(state.health, inbox.deaf_ns), heard, unplaced)

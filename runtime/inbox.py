@@ -40,7 +40,7 @@ class Inbox:
 
     heard_ns: int
     listening: bool
-    deaf_ns: int  # for how long before these messages there was no connection: nobody's silence
+    deaf_ns: int  # for how much of the step, and of the time before it, there was no connection: nobody's silence
     actions: tuple[Action, ...]
     rejections: tuple[Rejection, ...]
 
@@ -50,11 +50,11 @@ class Inbox:
         return now_ns - idle_ns if quiet else None
 
 
-def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
-    """The service's own messages among all, and when the last of any kind arrived."""
+def opened(messages: Messages, heard_ns: int, listening: bool, before_ns: int, now_ns: int) -> Inbox:
+    """The service's own messages among all of a step's, and when the last of any kind arrived."""
     actions: list[Action] = []
     rejections: list[Rejection] = []
-    deaf_ns = 0
+    deaf_ns, since_ns = 0, before_ns  # `since`: up to when it is known whether there was a connection
     if len(messages):
         heard_ns = int(messages.received_ns[-1])
     for number, topic in enumerate(messages.topics):
@@ -64,14 +64,14 @@ def opened(messages: Messages, heard_ns: int, listening: bool) -> Inbox:
         try:
             if topic == SERVICE_TOPIC:
                 said = _service.decode(payload)
-                listening = said.event == "connected"
-                if listening and said.until:
-                    deaf_ns += max(received_ns - said.until, 0)
+                deaf_ns += max(received_ns - (said.until or received_ns if listening else since_ns), 0)
+                listening, since_ns = said.event == "connected", received_ns
             elif topic == ACTION_TOPIC:
                 done = msgspec.json.decode(payload, type=_Action)
                 actions.append(_action(done, received_ns))
         except (msgspec.DecodeError, ValueError) as error:
             rejections.append(Rejection(received_ns, topic, Reason.WRONG_SHAPE, f"Not the service's own: {error}."))
+    deaf_ns += 0 if listening else now_ns - since_ns
     return Inbox(heard_ns, listening, deaf_ns, tuple(actions), tuple(rejections))
 
 
@@ -94,13 +94,13 @@ def _action(done: _Action, received_ns: int) -> Action:
 def silence_until(messages: Messages, before_ns: int) -> int:
     """Up to when, before these messages, nothing was heard although the service listened.
 
-    That is all the time until `before_ns`, unless the messages begin with the word that a connection was made: then it
-    is as far as the service knows to have listened before.
+    That is all the time until `before_ns`, unless the messages begin with a word about the connection: then it is as far as
+    the service knows to have listened before.
     """
     for topic, payload in zip(messages.topics, messages.payloads, strict=True):
         if topic == SERVICE_TOPIC:
             said = _said(payload)
-            if isinstance(said, _Service) and said.event == "connected":
+            if isinstance(said, _Service):
                 return before_ns if said.until is None else min(said.until, before_ns)
     return before_ns
 

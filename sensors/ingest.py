@@ -82,6 +82,7 @@ class Ingest:
         self._batch: list[tuple[int, str, bytes, bool]] = []
         self._pending: list[tuple[int, int]] = []
         self._failures, self._ending, self._kept = 0, False, ""
+        self._note("disconnected")  # before anything else: nobody listened since the service before this one ended
         self._ahead_ns = time.time_ns() - time.monotonic_ns()  # of the wall's clock, before the machine's own
         self.client = self._client()
 
@@ -188,7 +189,7 @@ class Ingest:
         if stepped_ns < 0:
             self._batch = [(time.time_ns(), topic, payload, retain) for _, topic, payload, retain in self._batch]
             self._journal.set_back(time.time_ns() - 1)
-        self._batch.insert(0, self._said("connected"))
+        self._batch.insert(0, self._said())
 
     def _take_actions(self) -> None:
         waiting = self._actions.waiting()
@@ -225,14 +226,14 @@ class Ingest:
         self._failures = 0
         client.subscribe([(topic, 1) for topic in self._subscriptions])
         self._kept = "and it kept our session" if flags.session_present else "with a new session"
-        self._note("connected")
 
     def _on_subscribe(self, _: mqtt.Client, __: Any, ___: Any, reasons: Any, ____: Any) -> None:
-        """Only now is nothing missed any more."""
+        """Only now is nothing missed any more, and what the broker had kept for us is on its way."""
         refused = [topic for topic, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
         self._report(f"Connected to the broker at {self._broker.host}:{self._broker.port}, {self._kept}.")
         if refused:
             self._report(f"The broker refuses us {', '.join(refused)}: look at its access list.")
+        self._note("connected")
 
     def _on_disconnect(self, _: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         self._pending = []  # ids come again after a reconnect, for other messages
@@ -242,9 +243,11 @@ class Ingest:
         self._note("disconnected")
 
     def _note(self, event: str) -> None:
-        """A message to ourselves. `until` says up to when the silence before it was a silence that we listened to."""
-        self._batch.append(self._said(event))
+        """A message to ourselves, of what holds from now on."""
+        self._event = event
+        self._batch.append(self._said())
 
-    def _said(self, event: str) -> tuple[int, str, bytes, bool]:
-        payload = msgspec.json.encode({"event": event, "until": self._journal.newest_ns})
+    def _said(self) -> tuple[int, str, bytes, bool]:
+        """`until` says up to when the silence before it was one that we listened to, if we listened."""
+        payload = msgspec.json.encode({"event": self._event, "until": self._journal.newest_ns})
         return time.time_ns(), SERVICE_TOPIC, payload, False

@@ -147,6 +147,29 @@ def test_a_broker_that_goes_away_is_waited_for_and_nothing_acknowledged_is_lost(
             sender.close()
 
 
+def test_what_waited_at_a_broker_that_came_up_long_after_the_service_is_tracked(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with broker() as running:
+        site = site_at(tmp_path, running.port)
+        said = (site / "site.toml").read_text()
+        (site / "site.toml").write_text(said.replace("[fusion]", "[fusion]\nlateness_s = 2.0\nidle_s = 0.5"))
+        outbox = Outbox(site / "state" / "marchwarden.db")
+        with service(site, log):
+            until(lambda: connected(log), "the service connected")
+            sender = Sender(running.port)
+            before = iso_from_ns(time.time_ns() - 20 * NS)
+            sender.send(PREFIX + "radar-west", {"time": before, "lat": 31.34, "lon": -110.61})
+            until(lambda: outbox.now_ns(), "the service has taken it in")
+        sender.walk_over_the_line()
+        sender.close()
+        running.stop()
+        with service(site, log):
+            until(lambda: log.read_text().count("No connection to the broker") > 3, "the service misses its broker")
+            running.start()
+            until(lambda: [i for i in outbox.incidents() if i["rule"] == "inbound-crossing"], "the crossing was raised")
+        assert "too_late" not in rejections(site)
+
+
 def test_a_second_service_on_the_same_state_is_refused(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with broker() as running:

@@ -49,6 +49,28 @@ def test_a_radar_that_stops_is_called_silent_but_an_outage_of_our_own_is_nobodys
     assert raised(after, "silent-sensors") == []
 
 
+def gone(at_s: float, event: str, until_s: float) -> tuple[float, str, object]:
+    return at_s, SERVICE_TOPIC, {"event": event, "until": T0 + round(until_s * NS)}
+
+
+def test_while_the_broker_is_away_no_sensor_is_silent() -> None:
+    talked = [seen(float(t)) for t in range(5)]
+    away = [gone(6.0, "disconnected", 5.9), gone(606.0, "connected", 605.9)]
+    _, outcomes = run(beginning(WORLD, T0), *talked, *away, seen(606.5), until_s=640)
+    assert raised(outcomes, "silent-sensors") == []
+    _, later = run(beginning(WORLD, T0), *talked, *away, until_s=680)
+    assert "radar-west" in raised(later, "silent-sensors")
+
+
+def test_what_waited_at_the_broker_while_the_service_was_down_is_tracked_however_long_starting_takes() -> None:
+    waited = [(100.0 + 0.001 * t, *seen(float(t))[1:]) for t in range(5, 95)]
+    starts = [gone(70.0, "disconnected", 6.0), gone(100.2, "connected", 99.8)]
+    sent = sorted([*(seen(float(t)) for t in range(5)), *waited, *starts], key=lambda s: s[0])
+    _, outcomes = run(beginning(WORLD, T0), *sent, until_s=130)
+    assert [r for o in outcomes for r in o.rejections] == []
+    assert len({s.time_ns for o in outcomes for s in o.scans if s.tracks.confirmed.any()}) > 85
+
+
 def test_an_action_on_an_alert_that_never_was_is_counted() -> None:
     _, outcomes = run(
         beginning(WORLD, T0), (1.0, ACTION_TOPIC, {"action": "ack", "alert": "A1", "by": "desk-1"}), until_s=2
