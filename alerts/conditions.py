@@ -130,11 +130,11 @@ def _somewhere(
 
 
 def _group(ground: Ground, rule: Rule, place: int, subjects: Subjects, able: Mask) -> Answer:
-    velocity = subjects.tracks.mean[:, 2:]
-
     def together(i: Rows, j: Rows) -> Mask:
-        # By what is believed and not by what is possible: who walks past three who sit makes no four.
-        return np.asarray(np.hypot(*(velocity[i] - velocity[j]).T) <= TOGETHER_MPS)
+        # By what is believed and not by what is possible: who walks past three who sit makes no four, nor does who has
+        # only just been seen beside some who have been there for long.
+        alike = np.hypot(*(subjects.course[i] - subjects.course[j]).T) <= TOGETHER_MPS
+        return np.asarray(alike & (subjects.settled[i] == subjects.settled[j]))
 
     return _company(ground, rule, place, subjects, able, together)
 

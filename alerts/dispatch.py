@@ -5,12 +5,13 @@ muted goes to nobody, but its end goes to those who knew of it.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from alerts.redaction import redacted, withheld_from
 from alerts.routing import channels_of
 from alerts.rules import Ground
 from alerts.wire import delivery_key, encoded, record_of
-from model.alerts import Alert, Delivery, Phase
+from model.alerts import Alert, Delivery, Phase, View
 from model.time import iso_from_ns
 
 
@@ -27,8 +28,7 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
             if known is None:
                 continue
             agency = ground.agency_of[route.agency]
-            withheld = withheld_from(agency, route)
-            record = record_of(redacted(ground, alert, withheld)) | ({"withheld": sorted(withheld)} if withheld else {})
+            record = _record_for(ground, alert, withheld_from(agency, route))
             first = {"phase": Phase.RAISED.value} if known.revision == incident.revision else {}
             key = delivery_key(agency.id, channel.id, incident.key, incident.revision)
             told = {
@@ -38,6 +38,20 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
             body = record | first | {"delivery": key, "to": agency.id, "first_told": told}
             deliveries.append(Delivery(key, agency.id, channel.id, incident.key, incident.revision, encoded(body)))
     return tuple(deliveries)
+
+
+def views(ground: Ground, alerts: Iterable[Alert]) -> tuple[View, ...]:
+    """The alerts as agencies may see them that may not see all."""
+    return tuple(
+        View(a.incident.key, a.incident.revision, route.agency, encoded(_record_for(ground, a, withheld)))
+        for a in alerts
+        for route in a.incident.routed
+        if (withheld := withheld_from(ground.agency_of[route.agency], route))
+    )
+
+
+def _record_for(ground: Ground, alert: Alert, withheld: frozenset[str]) -> dict[str, Any]:
+    return record_of(redacted(ground, alert, withheld)) | ({"withheld": sorted(withheld)} if withheld else {})
 
 
 def alert_line(alert: Alert) -> bytes:

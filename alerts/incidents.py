@@ -21,6 +21,7 @@ from model.time import NS
 from model.tracks import name_of
 
 WALKING_MPS = 1.3  # how fast what stood when it was lost may have gone meanwhile
+HURRYING_MPS = 2.0  # and what went nobody knows how, at most
 STRAYING = 0.35  # what is lost may be off its course by this share of its way
 UNSEEN_S = 5.0  # who was not seen for so long may be found again under another name
 LOST_S = 300.0  # and for so long after
@@ -78,11 +79,18 @@ class Book:
             place["y"] + place["vy"] * gap_s - event.at.position[1],
         )
         pace = np.maximum(np.hypot(place["vx"], place["vy"]), WALKING_MPS)
-        reach = rule.join_m + event.at.sigma_m + place["sigma"] + STRAYING * pace * gap_s
+        off_mps = np.maximum(STRAYING * pace, np.minimum(place["v_sigma"], HURRYING_MPS))
+        reach = rule.join_m + event.at.sigma_m + place["sigma"] + off_mps * gap_s
         velocity, sigma = np.array([event.at.velocity]), np.array([event.at.velocity_sigma_mps])
         together = alike(np.column_stack([place["vx"], place["vy"]]), place["v_sigma"], velocity, sigma)
         found = np.flatnonzero(soon & together & (place["sector"] == event.at.sector) & (apart <= reach))
         return [self.incidents[self._keys[i]] for i in found[np.argsort(apart[found], kind="stable")].tolist()]
+
+    def whole(self, incident: Incident) -> Incident:
+        """What an incident is now a part of, or itself."""
+        while incident.merged_into in self.incidents:
+            incident = self.incidents[incident.merged_into]
+        return incident
 
     def _settle(self) -> None:
         """Write down the places of those that have moved since somebody asked."""
@@ -160,7 +168,8 @@ def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> 
             return incident
     if event.kind in ALONE or event.kind is EventKind.WATCHED_PLATE:
         return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
-    for incident in book.near(rule, event):
+    for near in book.near(rule, event):
+        incident = book.whole(near)
         same = all(h.rule == rule.id and h.zone == event.zone for h in incident.happenings)
         goes_on = is_open(incident) or _comes_back(incident, event)
         if goes_on and not incident.storm and (same or not (rule.apart or _stands_apart(ground, incident))):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from alerts.absence import absent
 from alerts.conditions import answer
+from alerts.courses import known_after
 from alerts.crossing import crossed
 from alerts.equipment import equipment_events
 from alerts.feedback import existence_odds
@@ -18,7 +19,7 @@ from alerts.incidents import grouped, merged
 from alerts.ladder import escalated
 from alerts.levels import happened, stepped
 from alerts.life import Holding, parted, remembered, reviewed, sustained, sustained_equipment
-from alerts.memory import Anchors, Is, Known, Levels, Marks, Memory, known_after, looked_up
+from alerts.memory import Anchors, Is, Known, Levels, Marks, Memory, looked_up
 from alerts.people import Desk, acted
 from alerts.plates import carriers, plates_read
 from alerts.quiet import muted
@@ -111,7 +112,7 @@ def _scan_judged(
     """One scan: what happened in it, and what becomes of the incidents."""
     earlier = tuple(m for m in state.memories if m.time_ns <= scan.after_ns) or (first_memory(ground),)
     before = earlier[-1]
-    marks, subjects = marked(ground, state.units, before.marks, subjects_of(scan.time_ns, scan.tracks))
+    marks, subjects = marked(ground, state.units, before.marks, subjects_of(scan.time_ns, scan.tracks, before.known))
     memory, events, withheld, so = _observed(ground, state, before, marks, subjects)
     incidents, alerts = grouped(ground, state.silences, state.incidents, events, now_ns)
     incidents = _carried(incidents, subjects)
@@ -170,7 +171,7 @@ def _observed(
         last_ns, raised = absent(ground, rule, zone, present_ns, state.units, subjects)
         present.append(last_ns)
         events += raised
-    known = known_after(before.known, subjects.tracks.id, subjects.time_ns)
+    known = known_after(before.known, subjects.time_ns, subjects.tracks, subjects.sigma_m)
     memory = Memory(subjects.time_ns, known, tuple(levels), tuple(anchors), tuple(present), marks)
     return memory, events, [Withheld(e, _unit_of(state.units, subjects, e)) for e in kept_back], so
 

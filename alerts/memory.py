@@ -57,10 +57,14 @@ class Anchors(Columns):
 
 @dataclass(frozen=True, eq=False)
 class Known(Columns):
-    """All tracks of late, sorted."""
+    """All tracks of late, sorted, and where each stood at the last two half minutes, or when it was first seen."""
 
     track: NDArray[np.uint64] = column(np.uint64)  # (n,)
     seen_ns: NDArray[np.int64] = column(np.int64)  # (n,) ns, the last scan with it
+    sector: NDArray[np.int16] = column(np.int16)  # (n,)
+    stood_ns: NDArray[np.int64] = column(np.int64, 2)  # (n, 2) ns, the older first
+    stood: NDArray[np.float64] = column(np.float64, 2, 2)  # (n, 2 times, 2) m
+    stood_sigma_m: NDArray[np.float64] = column(np.float64, 2)  # (n, 2) largest standard deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +104,6 @@ def remembered_of(before: "Levels | Anchors | Known", tracks: NDArray[np.uint64]
     """(n,) which of the rows before are of tracks that this scan lacks, and are not too long ago."""
     here, _ = looked_up(before.track, tracks)
     return np.asarray(~here & (time_ns - before.seen_ns <= KEPT_NS))
-
-
-def known_after(before: Known, tracks: NDArray[np.uint64], time_ns: int) -> Known:
-    """All tracks of late after a scan of the sorted `tracks`."""
-    rest = before.take(remembered_of(before, tracks, time_ns))
-    return by_track(Known.joined([rest, Known(tracks, np.full(len(tracks), time_ns, np.int64))]))
 
 
 def by_track(rows: C) -> C:

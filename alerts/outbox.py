@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from alerts.wire import encoded, record_of
-from model.alerts import Alert, Delivery, Withheld
+from model.alerts import Alert, Delivery, View, Withheld
 from model.rejections import Rejection
 from model.time import NS
 
@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE IF NOT EXISTS revisions (
     number INTEGER PRIMARY KEY, alert TEXT, revision INTEGER, phase TEXT, severity TEXT, raised_ns INTEGER, told_ns INTEGER,
     record BLOB, UNIQUE (alert, revision));
+CREATE TABLE IF NOT EXISTS views (
+    alert TEXT, revision INTEGER, agency TEXT, record BLOB, PRIMARY KEY (alert, revision, agency)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS deliveries (
     number INTEGER PRIMARY KEY, key TEXT UNIQUE, agency TEXT, channel TEXT, alert TEXT, revision INTEGER, body BLOB,
     attempts INTEGER DEFAULT 0, next_ns INTEGER DEFAULT 0, done_ns INTEGER, dead INTEGER DEFAULT 0, error TEXT DEFAULT '');
@@ -41,6 +43,10 @@ CREATE TABLE IF NOT EXISTS withheld (
     UNIQUE (time_ns, rule, zone, subject, reason));
 CREATE TABLE IF NOT EXISTS status (name TEXT PRIMARY KEY, value BLOB);
 """
+SEEN_BY = (
+    "SELECT r.number, COALESCE(v.record, r.record) FROM revisions r "
+    "LEFT JOIN views v ON v.alert = r.alert AND v.revision = r.revision AND v.agency = ?"
+)
 LONGEST_WAIT_NS = 300 * NS  # that a delivery is ever put off for
 BEHIND = "An earlier word of this alert is a dead letter."
 TOPICS_KEPT = 200  # rejections of more topics than this are counted together: topics are the sender's to choose
@@ -100,13 +106,17 @@ class Outbox:
 
     # ── the pipeline's side ──────────────────────────────────────────────────────────────────────
 
-    def tell(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery]) -> None:
-        """Alerts and their deliveries at once, ahead of the snapshot that knows of them.
+    def tell(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery], views: Iterable[View] = ()) -> None:
+        """Alerts, their deliveries and who may see less of them at once, ahead of the snapshot that knows of them.
 
         After a crash the same journal gives them again from the snapshot before, with the same keys, and what is here stays.
         """
         with self._transaction():
             self._add(alerts, deliveries)
+            self._db.executemany(
+                "INSERT OR IGNORE INTO views VALUES (?, ?, ?, ?)",
+                [(v.incident, v.revision, v.agency, v.record) for v in views],
+            )
 
     def commit(self, step: Commit) -> None:
         """All of it, or nothing."""
@@ -269,19 +279,20 @@ class Outbox:
 
     # ── for people ───────────────────────────────────────────────────────────────────────────────
 
-    def incidents(self, open_only: bool = False) -> list[dict[str, Any]]:
-        """The newest revision of every alert, newest first."""
+    def incidents(self, open_only: bool = False, agency: str = "") -> list[dict[str, Any]]:
+        """The newest revision of every alert, newest first; for an agency, of those that it has, as it may see them."""
         rows = self._db.execute(
-            "SELECT record FROM revisions r WHERE revision = (SELECT MAX(revision) FROM revisions WHERE alert = r.alert)"
-            + (" AND phase != 'cleared'" if open_only else "")
-            + " ORDER BY raised_ns DESC, number DESC"
+            f"{SEEN_BY} WHERE r.revision = (SELECT MAX(revision) FROM revisions WHERE alert = r.alert)"
+            + (" AND r.phase != 'cleared'" if open_only else "")
+            + " ORDER BY r.raised_ns DESC, r.number DESC",
+            (agency,),
         )
-        return [msgspec.json.decode(record) for (record,) in rows]
+        return [record for _, record in _of_agency(rows, agency)]
 
-    def revisions_after(self, number: int) -> list[tuple[int, dict[str, Any]]]:
-        """(number, record) of every revision written since."""
-        rows = self._db.execute("SELECT number, record FROM revisions WHERE number > ? ORDER BY number", (number,))
-        return [(n, msgspec.json.decode(record)) for n, record in rows]
+    def revisions_after(self, number: int, agency: str = "") -> list[tuple[int, dict[str, Any]]]:
+        """(number, record) of every revision written since; for an agency as above."""
+        rows = self._db.execute(f"{SEEN_BY} WHERE r.number > ? ORDER BY r.number", (agency, number))
+        return list(_of_agency(rows, agency))
 
     def newest_number(self) -> int:
         return int(self._db.execute("SELECT COALESCE(MAX(number), 0) FROM revisions").fetchone()[0])
@@ -300,10 +311,10 @@ class Outbox:
             )
         raise UnknownAlert(f"No alert begins with {start!r}. `marchwarden alerts list` shows them.")
 
-    def history_of(self, key: str) -> list[dict[str, Any]]:
-        """Every revision of one alert, oldest first."""
-        rows = self._db.execute("SELECT record FROM revisions WHERE alert = ? ORDER BY revision", (key,))
-        return [msgspec.json.decode(record) for (record,) in rows]
+    def history_of(self, key: str, agency: str = "") -> list[dict[str, Any]]:
+        """Every revision of one alert, oldest first; for an agency as above."""
+        rows = self._db.execute(f"{SEEN_BY} WHERE r.alert = ? ORDER BY r.revision", (agency, key))
+        return [record for _, record in _of_agency(rows, agency)]
 
     def deliveries_of(self, key: str) -> list[dict[str, Any]]:
         rows = self._db.execute(
@@ -340,3 +351,10 @@ class Outbox:
         )
         names = ("reason", "topic", "sensor", "count", "last_ns", "detail")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _of_agency(rows: Iterable[tuple[int, bytes]], agency: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, data in rows:
+        record = msgspec.json.decode(data)
+        if not agency or agency in record["agencies"]:
+            yield number, record

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from alerts.courses import courses
+from alerts.memory import Known
 from alerts.rules import Ground, Rule
 from geo.frames import wgs84_from_plane
 from model.alerts import Detail, Event, Evidence, Fix
@@ -16,7 +18,8 @@ from model.tracks import Tracks, name_of
 
 Array = NDArray[np.float64]
 ALIKE_MPS = 0.3  # standard deviation, 1 axis, of how the velocities of two who go together differ
-GATE = 5.99  # χ² with two degrees of freedom, 95 %
+STRANGERS_MPS = 1.2  # the same of two who have nothing to do with each other
+NEAR_ODDS = 4.0  # that two belong together who are near each other in space and time, whatever way they go
 EVIDENCE_NS = 600 * NS  # a sensor that last saw the track longer ago is no evidence of what happens now
 WIDEST_BAND_M = 60.0  # uncertainty beyond this doesn't widen the band in which a side is undecided
 
@@ -28,6 +31,9 @@ class Subjects:
     time_ns: int
     tracks: Tracks
     sigma_m: NDArray[np.float64]  # (n,) largest standard deviation of the position
+    course: NDArray[np.float64]  # (n, 2) m/s, how it goes of late
+    course_sigma: NDArray[np.float64]  # (n,) m/s, its standard deviation, one axis
+    settled: NDArray[np.bool_]  # (n,) it has been known for long enough to measure that
     unit: NDArray[np.uint64]  # (n,) token of the unit of ours that it is; 0: none
     perhaps: NDArray[np.bool_]  # (n,) it may be a unit, and soon it will be known
 
@@ -44,11 +50,12 @@ class Sighting:
     evidence: tuple[Evidence, ...]
 
 
-def subjects_of(time_ns: int, tracks: Tracks) -> Subjects:
-    """None of them held to be a unit of ours."""
+def subjects_of(time_ns: int, tracks: Tracks, known: Known) -> Subjects:
+    """The tracks of a scan, with what was `known` before it; none of them held to be a unit of ours."""
     tracks = tracks.take(np.argsort(tracks.id, kind="stable"))
-    n = len(tracks)
-    return Subjects(time_ns, tracks, sigma_of(tracks.covariance), np.zeros(n, np.uint64), np.zeros(n, np.bool_))
+    n, sigma_m = len(tracks), sigma_of(tracks.covariance)
+    course = courses(known, time_ns, tracks, sigma_m, sigma_of(tracks.covariance[:, 2:, 2:]))
+    return Subjects(time_ns, tracks, sigma_m, *course, np.zeros(n, np.uint64), np.zeros(n, np.bool_))
 
 
 def sigma_of(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,9 +83,17 @@ def beyond(distance_m: NDArray[np.float64], sigma_m: NDArray[np.float64]) -> NDA
 
 
 def alike(velocity: Array, sigma_mps: Array, other: Array, other_sigma_mps: Array) -> NDArray[np.bool_]:
-    """(n,) do pairs go the same way at the same pace, as far as their velocities (n, 2) are known?"""
+    """(n,) do pairs rather go together than not, by how their velocities (n, 2) differ and how well they are known?
+
+    Bayes' rule, for two who are near each other: the difference is Gaussian, narrow or wide.
+    """
     turn = velocity - other
-    return np.asarray(np.einsum("ni,ni->n", turn, turn) <= GATE * (ALIKE_MPS**2 + sigma_mps**2 + other_sigma_mps**2))
+    narrow = ALIKE_MPS**2 + sigma_mps**2 + other_sigma_mps**2
+    more = STRANGERS_MPS**2 - ALIKE_MPS**2
+    odds = 2 * np.log(NEAR_ODDS * (1 + more / narrow)) - np.einsum("ni,ni->n", turn, turn) * (
+        1 / narrow - 1 / (narrow + more)
+    )
+    return np.asarray(odds >= 0)
 
 
 def band_m(rule: Rule, sigma_m: NDArray[np.float64], widest_m: float = WIDEST_BAND_M) -> NDArray[np.float64]:
@@ -130,7 +145,7 @@ def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> li
     """The chosen tracks as people read them."""
     tracks = subjects.tracks.take(rows)
     lat, lon = wgs84_from_plane(ground.sectors, tracks.sector, tracks.mean[:, :2])
-    spread = sigma_of(tracks.covariance[:, 2:, 2:])
+    course, spread = subjects.course[rows], subjects.course_sigma[rows]
     return [
         Sighting(
             subject=name_of(tracks.id[i]),
@@ -141,7 +156,7 @@ def sightings(ground: Ground, subjects: Subjects, rows: NDArray[np.int64]) -> li
                 float(lat[i]),
                 float(lon[i]),
                 float(subjects.sigma_m[rows[i]]),
-                (float(tracks.mean[i, 2]), float(tracks.mean[i, 3])),
+                (float(course[i, 0]), float(course[i, 1])),
                 float(spread[i]),
             ),
             probability=float(tracks.existence[i]),

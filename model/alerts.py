@@ -210,6 +210,16 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class View:
+    """A revision as one agency may see it, where that is less than all of it."""
+
+    incident: str
+    revision: int
+    agency: str
+    record: bytes
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One alert revision to one agency over one channel. `key` is made from its content."""
 

@@ -28,7 +28,8 @@ Array = NDArray[np.float64]
 ABOUT_S = 15  # a happening was seen when its target was in view for long enough this close to it, in time
 FORGOTTEN_S = 600  # unseen for so long, nobody can say that it is the same
 COMPANY_S = 5  # groups are looked for this often
-ALIKE_MPS = 1.0  # who walk together differ in velocity, over that time, by no more than this
+COURSE_S = 30  # who go together have come the same way for so long: who walks past some who sit has no part in theirs
+ALIKE_MPS = 0.7  # and differ in velocity, over that time, by no more than this
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _groups(rule: Rule, paths: dict[str, Path], seen_s: int) -> Iterable[Deed]:
     since: dict[str, tuple[int, int]] = {}
     for second, there in sorted(seconds.items()):
         places = np.array([p.place[i] for p, i in there])
-        velocity = np.array([p.place[i] - p.place[max(i - COMPANY_S, 0)] for p, i in there]) / COMPANY_S
+        velocity = np.array([_velocity(p, i) for p, i in there])
         pairs = KDTree(places).query_pairs(rule.within_m, output_type="ndarray")
         pairs = pairs[np.hypot(*(velocity[pairs[:, 0]] - velocity[pairs[:, 1]]).T) <= ALIKE_MPS]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(there),) * 2)
@@ -257,9 +258,15 @@ def _places_at(path: Path, second: int) -> Array:
 
 
 def _velocity_at(path: Path, second: int) -> Array:
-    """(2,) m/s, over the seconds before."""
-    i = max(int(np.searchsorted(path.second, second, side="right")) - 1, 0)
-    return np.asarray((path.place[i] - path.place[max(i - COMPANY_S, 0)]) / COMPANY_S)
+    """(2,) m/s, of late, or before it went."""
+    return _velocity(path, max(int(np.searchsorted(path.second, second, side="right")) - 1, 0))
+
+
+def _velocity(path: Path, i: int) -> Array:
+    """(2,) m/s, over the way that it has come lately; of the first second, over the way that it goes."""
+    before = int(np.searchsorted(path.second, path.second[i] - COURSE_S))
+    j = i if i > before else min(i + 1, len(path.second) - 1)
+    return np.asarray((path.place[j] - path.place[before]) / max(float(path.second[j] - path.second[before]), 1.0))
 
 
 def _last_seen(path: Path, second: int, break_s: int) -> int:

@@ -159,7 +159,7 @@ def test_what_waited_at_a_broker_that_came_up_long_after_the_service_is_tracked(
             sender = Sender(running.port)
             before = iso_from_ns(time.time_ns() - 20 * NS)
             sender.send(PREFIX + "radar-west", {"time": before, "lat": 31.34, "lon": -110.61})
-            until(lambda: outbox.now_ns(), "the service has taken it in")
+            until(outbox.now_ns, "the service has taken it in")
         sender.walk_over_the_line()
         sender.close()
         running.stop()

@@ -21,6 +21,7 @@ POST = rule(EventKind.ENTERING, id="at-the-post", places=(1,), repeat_ns=0)
 SILENT = rule(
     EventKind.SILENT_SENSOR, sensors=(0, 2), clears=Clears.LEAVING, clear_after_ns=0, repeat_ns=0, severity="minor"
 )
+ONE, TWO = "T0000000000001", "T0000000000002"
 INSIDE, OUTSIDE = (0.0, 150.0), (0.0, 60.0)
 
 
@@ -244,6 +245,17 @@ def test_dispositions_are_counted_per_sensor_and_rule() -> None:
     script.act(91, "resolve", alert=script.incident(1).key, note="genuine")
     (tally,) = script.state.tallies
     assert (tally.sensor, tally.rule, tally.genuine, tally.nuisance) == ("cam-1", "entering", 1, 1)
+
+
+def test_what_happens_where_a_merged_incident_was_belongs_to_the_whole() -> None:
+    script = Script(ground(CROSSING))
+    script.walk(0, 30, (1, 2000.0, -30.0), (2, 0.0, -30.0))
+    far, near = (next(i.key for i in script.state.incidents if name in i.subjects) for name in (ONE, TWO))
+    script.act(31, "merge", alert=far, to=near)
+    script.walk(32, 70, (2, 0.0, 10.0), (3, 2010.0, -30.0))
+    assert [a.why for _, a in script.told].count("raised") == 2
+    whole = next(i for i in script.state.incidents if i.key == near)
+    assert "T0000000000003" in whole.subjects
 
 
 def test_people_merge_and_split_and_the_history_stays() -> None:
