@@ -3,7 +3,7 @@ PYTHON  ?= python3
 SECONDS ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
-DEBIAN  := mosquitto influxdb
+DEBIAN  := mosquitto influxdb chromium
 
 .PHONY: demo test check bench setup dev lock servers clean
 
@@ -15,7 +15,7 @@ test: dev servers check
 
 check: dev
 	$(BIN)/ruff check .
-	$(BIN)/mypy model geo sensors fusion alerts history runtime
+	$(BIN)/mypy model geo sensors fusion alerts history console runtime
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
@@ -46,9 +46,9 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
-# The tests use real servers. As root they are installed; otherwise the command is named.
+# The tests use real servers and a real browser. As root they are installed; otherwise the command is named.
 servers:
-	@if command -v influxd >/dev/null && { command -v mosquitto || test -x /usr/sbin/mosquitto; } >/dev/null; then :; \
+	@if command -v influxd >/dev/null && command -v chromium >/dev/null && { command -v mosquitto || test -x /usr/sbin/mosquitto; } >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null; \
 	else echo "The tests need Debian's servers: sudo apt-get install $(DEBIAN)" >&2; exit 1; fi

@@ -27,7 +27,7 @@ from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
-from runtime.commands import alerts, rules
+from runtime.commands import accounts, alerts, rules
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, outbox_of, people
 from runtime.configuration import load
 from runtime.demo import demonstrate
@@ -57,6 +57,7 @@ audit_app = typer.Typer(
 )
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(audit_app, name="audit")
 
 

@@ -20,6 +20,8 @@ from runtime.crosscheck import crosscheck
 from runtime.entries import Configuration, Drawn, Reading, Written
 from runtime.mistakes import Mistake, Mistakes, from_schema
 from runtime.schema import (
+    AccountEntry,
+    AccountsFile,
     AgenciesFile,
     Agency,
     Agreement,
@@ -66,6 +68,9 @@ def load(folder: Path) -> Configuration:
         inhibitions=tuple(_entries(reading, files.rules, "inhibition", InhibitionEntry, RulesFile)),
         agencies=tuple(_entries(reading, files.agencies, "agency", Agency, AgenciesFile)),
         agreements=tuple(_entries(reading, files.agencies, "agreement", Agreement, AgenciesFile)),
+        accounts=tuple(_entries(reading, files.accounts, "account", AccountEntry, AccountsFile))
+        if (folder / files.accounts).exists()
+        else (),
         zones=tuple(_features(reading, files.zones, ZoneProperties)),
         lines=tuple(_features(reading, files.border, LineProperties)),
         jurisdictions=tuple(_features(reading, files.jurisdictions, JurisdictionProperties)),

@@ -18,6 +18,7 @@ from sensors.watchlist import texts_near
 
 NATIVE = "native"
 FAR_KM = 100.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def crosscheck(reading: Reading, c: Configuration) -> None:
@@ -30,6 +31,7 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
         ("agreement", c.agreements),
         ("schedule", c.schedules),
         ("inhibition", c.inhibitions),
+        ("account", c.accounts),
     ):
         _doubles(reading, f"{what} id", ((w.file, w.entry, "id", w.value.id) for w in entries))
     drawn: list[Drawn[Any]] = [*c.zones, *c.lines]
@@ -51,12 +53,37 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
     for rule in c.rules:
         _rule(reading, c, rule)
     _agencies(reading, c)
+    _console(reading, c)
 
 
 def source_of(sensor: SensorEntry) -> str:
     """What the equipment calls itself, as decoders look it up."""
     source = sensor.source or sensor.id
     return source.lower() if re.fullmatch(r"[0-9A-Fa-f]{16}", source) else source
+
+
+def _console(reading: Reading, c: Configuration) -> None:
+    """Who may use it exists, and what listens beyond this machine is closed to all others."""
+    said, agencies = c.site.console, [w.value.id for w in c.agencies]
+    for account in c.accounts:
+        agency = account.value.agency
+        if agency and agency not in agencies:
+            mend = nearest(agency, agencies)
+            reading.wrong(account.file, account.entry, "agency", f"There is no agency {agency!r}.", mend)
+    for field in ("cert_file", "key_file", "base_map"):
+        file = getattr(said, field)
+        if file and not (c.folder / file).is_file():
+            reading.wrong("site.toml", "console", field, f"{file!r} does not exist.", "")
+    if bool(said.cert_file) != bool(said.key_file):
+        reading.wrong("site.toml", "console", "cert_file", "stands without the other.", "Give cert_file and key_file.")
+    if not said.enabled or said.host in LOOPBACK:
+        return
+    if not said.cert_file:
+        mend = "Give cert_file and key_file, or listen at 127.0.0.1."
+        reading.wrong("site.toml", "console", "host", f"{said.host!r} is beyond this machine, without TLS.", mend)
+    if not c.accounts:
+        mend = "Make one with `marchwarden accounts add`, or listen at 127.0.0.1."
+        reading.wrong("site.toml", "console", "host", f"{said.host!r} is beyond this machine, without accounts.", mend)
 
 
 def _feeds(reading: Reading, c: Configuration) -> None:

@@ -110,7 +110,9 @@ def _site(folder: Path, running: Broker) -> Path:
     site = folder / "site"
     shutil.copytree(SITE, site, ignore=shutil.ignore_patterns("state"))
     text = (site / "site.toml").read_text()
-    (site / "site.toml").write_text(text.replace("port = 1883", f"port = {running.port}", 1))
+    (site / "site.toml").write_text(
+        text.replace("port = 1883", f"port = {running.port}", 1) + "\n[console]\nport = 0\n"
+    )
     return site
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from runtime.schema import AgenciesFile, RulesFile, SensorsFile, SiteFile
+from runtime.schema import AccountsFile, AgenciesFile, RulesFile, SensorsFile, SiteFile
 from runtime.simulator.exercise import Exercise
 
 FILES: dict[str, type[BaseModel]] = {
@@ -13,6 +13,7 @@ FILES: dict[str, type[BaseModel]] = {
     "sensors": SensorsFile,
     "rules": RulesFile,
     "agencies": AgenciesFile,
+    "accounts": AccountsFile,
     "exercise": Exercise,
 }
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from runtime.mistakes import Mistake
 from runtime.schema import (
+    AccountEntry,
     Agency,
     Agreement,
     InhibitionEntry,
@@ -55,6 +56,7 @@ class Configuration:
     inhibitions: tuple[Written[InhibitionEntry], ...]
     agencies: tuple[Written[Agency], ...]
     agreements: tuple[Written[Agreement], ...]
+    accounts: tuple[Written[AccountEntry], ...]
     zones: tuple[Drawn[ZoneProperties], ...]
     lines: tuple[Drawn[LineProperties], ...]
     jurisdictions: tuple[Drawn[JurisdictionProperties], ...]

@@ -50,6 +50,7 @@ class Files(Strict):
     jurisdictions: str = "jurisdictions.geojson"
     rules: str = "rules.toml"
     agencies: str = "agencies.toml"
+    accounts: str = Field("accounts.toml", description="Who may use the console; need not be there")
     state: str = Field("state", description="Folder for journal, keys, database and history")
 
 
@@ -115,6 +116,20 @@ class History(Strict):
     token_file: str = ""
 
 
+class ConsoleEntry(Strict):
+    """The page that officers keep open. Beyond this machine it needs TLS and accounts."""
+
+    enabled: bool = True
+    host: str = Field("127.0.0.1", description="The address to listen at")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8470, description="0: any that is free")
+    names: list[str] = Field([], description="Host names by which browsers may call it, besides the address")
+    cert_file: str = Field("", description="Its certificate, PEM, with its chain")
+    key_file: str = ""
+    base_map: str = Field("", description="A PMTiles archive of vector tiles, relative to the site folder; empty: none")
+    session_hours: Positive = Field(12.0, description="A sign-in ends after this long")
+    idle_minutes: Positive = Field(60.0, description="… or after this long unused")
+
+
 class Bounds(Strict):
     payload_bytes_max: Annotated[int, Field(gt=0)] = 1_000_000
     ahead_s_max: NotNegative = 5.0
@@ -164,6 +179,7 @@ class SiteFile(Strict):
     privacy: Privacy = Privacy()
     history: History = History()
     limits: Bounds = Bounds()
+    console: ConsoleEntry = ConsoleEntry()
 
 
 # ── sensors/*.toml, *.csv ────────────────────────────────────────────────────────────────────────
@@ -667,6 +683,34 @@ class AgenciesFile(Strict):
 
     agency: list[Agency] = Field(min_length=1)
     agreement: list[Agreement] = []
+
+
+# ── accounts.toml ────────────────────────────────────────────────────────────────────────────────
+
+Role = Literal["officer", "supervisor", "analyst", "technician", "observer"]
+
+
+class AccountEntry(Strict):
+    """A person, or a program, that may use the console."""
+
+    id: Identifier
+    name: str = ""
+    agency: str = Field("", description="Sees what this agency may see; empty: everything")
+    role: Role
+    password: str = Field("", description="Made by `marchwarden accounts add`")
+    token: str = Field("", description="SHA-256 of a program's token, made by `marchwarden accounts token`")
+
+    @model_validator(mode="after")
+    def _can_be_known(self) -> "AccountEntry":
+        if bool(self.password) == bool(self.token):
+            raise ValueError("needs exactly one of 'password' and 'token'")
+        return self
+
+
+class AccountsFile(Strict):
+    """accounts.toml"""
+
+    account: list[AccountEntry] = []
 
 
 # ── features of the GeoJSON files ────────────────────────────────────────────────────────────────

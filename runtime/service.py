@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from alerts.delivery import Couriers
+from alerts.dispatch import views
 from alerts.memory import Memory
 from alerts.outbox import Commit, Outbox
 from fusion.order import Checkpoint, Chunk
@@ -38,6 +39,7 @@ from runtime.channels import channels_of
 from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.mistakes import Mistakes, render
+from runtime.picture import picture
 from runtime.snapshot import AnotherVersion, Parts, restored
 from runtime.steps import grid, steps
 from runtime.world import world_of
@@ -56,6 +58,7 @@ STEP_NS = NS  # what is earlier by more was written after the clock was set back
 SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
 MEND_S = 2.0  # after a disk was full
+AGAIN_S = 1.0  # before a process that ended is started again
 # Decoding makes and drops hundreds of thousands of small tuples a second, none in a cycle. With Python's defaults the
 # collector walks them over and over: a fifth of the pipeline's time at 100,000 detections a second.
 GC_THRESHOLDS = (200_000, 20, 100)
@@ -93,6 +96,16 @@ class Places:
     @property
     def history(self) -> Path:
         return self.state / "history"
+
+    @property
+    def picture(self) -> Path:
+        """What moves now, as the console shows it."""
+        return self.state / "live.json"
+
+    @property
+    def console(self) -> Path:
+        """The console's address, while it is served."""
+        return self.state / "console.address"
 
     @property
     def audit(self) -> Path:
@@ -153,7 +166,7 @@ class Pipeline:
         self._rest = Messages.none()
         self._frames: list[tuple[Position, int]] = []  # where unfinished frames begin, and their messages left
         self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
-        self._newest_scan_ns = 0
+        self._newest_scan_ns, self._shown_ns = 0, 0
         self._until_ns = 0  # up to when the journal has been read
         self.state: State | None = None
         self._next = Position(0, 0)
@@ -283,18 +296,28 @@ class Pipeline:
         self._tell()
         if self._undone and now >= self._commit_due:
             self.commit()
+            self._show()
             took_s = time.monotonic() - now
             self._commit_due = time.monotonic() + min(max(COMMIT_S, 4 * took_s), COMMIT_S_MAX)
         if now >= self._sweep_due:
             self._sweep_due = now + SWEEP_S
             self._forget()
 
+    def _show(self) -> None:
+        """The picture of the newest scan, whole or not at all: who reads it may do so at any time."""
+        assert self.state is not None
+        if self.state.fusion.closed_ns != self._shown_ns:
+            self._shown_ns = self.state.fusion.closed_ns
+            fresh = self._places.picture.with_suffix(".new")
+            fresh.write_bytes(picture(self._world, self.state))
+            fresh.replace(self._places.picture)
+
     def _tell(self) -> None:
         """Alerts go out at once, ahead of the snapshot: after a crash the journal gives them again, with the same keys."""
         untold, self._told = self._undone[self._told :], len(self._undone)
         alerts = [a for o in untold for a in o.alerts]
         if alerts:
-            self.outbox.tell(alerts, [d for o in untold for d in o.deliveries])
+            self.outbox.tell(alerts, [d for o in untold for d in o.deliveries], views(self._world.ground, alerts))
             self.wake()
 
     def commit(self) -> None:
@@ -441,7 +464,8 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
         except BlockingIOError as error:
             raise AlreadyRunning(f"Another service works on {c.state}.") from error
         pipeline = Pipeline(c, report)
-        ingest, couriers = _ingest(folder), Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
+        couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
+        beside = Beside(folder, c, report)
         pipeline.wake = couriers.wake
         try:
             while not stop.is_set():
@@ -452,20 +476,17 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
                     continue
                 if not busy:
                     stop.wait(IDLE_S)
-                if ingest.poll() is not None:
-                    report(f"The ingest process ended with code {ingest.returncode}; starting it again.")
-                    stop.wait(1.0)
-                    ingest = _ingest(folder)
+                beside.look(stop)
                 if reload.is_set():
                     reload.clear()
                     c = _reloaded(folder, c, pipeline, report)
                     couriers.stop()
                     couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
                     pipeline.wake = couriers.wake
-                    _end(ingest)
-                    ingest = _ingest(folder)
+                    beside.end()
+                    beside = Beside(folder, c, report)
         finally:
-            _end(ingest)
+            beside.end()
             _finished(pipeline, report)
             couriers.stop()
 
@@ -506,8 +527,33 @@ def _reloaded(folder: Path, old: Configuration, pipeline: Pipeline, report: Call
     return new
 
 
-def _ingest(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "runtime.ingest_process", str(folder), str(os.getpid())])
+class Beside:
+    """The processes beside the pipeline: the ingest, and the console where it is wanted. One that ends is started again."""
+
+    def __init__(self, folder: Path, c: Configuration, report: Callable[[str], None]) -> None:
+        self._folder, self._report = folder, report
+        self._names = ["ingest", *(["console"] if c.site.console.enabled else [])]
+        self._processes = {name: self._started(name) for name in self._names}
+        self._again: dict[str, float] = {}
+
+    def look(self, stop: threading.Event) -> None:
+        """Is each still there?"""
+        for name, process in self._processes.items():
+            if process.poll() is None or stop.is_set():
+                continue
+            due = self._again.setdefault(name, time.monotonic() + AGAIN_S)
+            if time.monotonic() >= due:
+                self._report(f"The {name} process ended with code {process.returncode}; starting it again.")
+                self._processes[name] = self._started(name)
+                del self._again[name]
+                return
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            _end(process)
+
+    def _started(self, name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", f"runtime.{name}_process", str(self._folder), str(os.getpid())])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

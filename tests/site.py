@@ -21,7 +21,7 @@ def site_at(folder: Path, port: int = 1883) -> Path:
     site = folder / "site"
     shutil.copytree(CONFIGS, site, ignore=shutil.ignore_patterns("state"))
     text = (site / "site.toml").read_text()
-    (site / "site.toml").write_text(text.replace("port = 1883", f"port = {port}", 1))
+    (site / "site.toml").write_text(text.replace("port = 1883", f"port = {port}", 1) + "\n[console]\nport = 0\n")
     return site
 
 

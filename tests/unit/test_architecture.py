@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "fusion": {"fusion", "geo", "model"},
     "alerts": {"alerts", "geo", "model"},
     "history": {"history", "model"},
+    "console": {"console", "alerts", "history", "model"},
     "runtime": OURS,
 }
 
@@ -35,7 +36,17 @@ SHELL = {
     "alerts/audit.py",
 }
 PURE_ROOMS = {"model", "geo", "sensors", "fusion", "alerts"}
-ALSO_PURE = {"runtime/advance.py", "runtime/inbox.py", "runtime/steps.py", "runtime/snapshot.py"}
+ALSO_PURE = {
+    "console/metrics.py",
+    "console/report.py",
+    "console/scope.py",
+    "runtime/advance.py",
+    "runtime/inbox.py",
+    "runtime/picture.py",
+    "runtime/scene.py",
+    "runtime/snapshot.py",
+    "runtime/steps.py",
+}
 IMPURE = {
     "asyncio",
     "paho",

@@ -1,0 +1,425 @@
+"""What people and programs may ask of the console, and do. Every answer is cut to what the asker's agency may see."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from console.desk import Desk
+from console.guard import (
+    COOKIE,
+    Acting,
+    Reading,
+    Refused,
+    Seeing,
+    SignedIn,
+    Silencing,
+    Tending,
+    TheDesk,
+    person_of,
+)
+from console.live import stream
+from console.people import LOCAL, ROLES, Person
+from console.report import shift_report
+from console.scope import tracks_for
+from history.store import Query as Asked
+from model.time import NS, iso_from_ns
+
+router = APIRouter(prefix="/api", responses=Refused)
+ANSWER_S = 10.0  # how long a page waits to see an action done
+TRIES, TRIES_S = 5, 300.0  # wrong passwords of an account before it has to wait, and for how long
+ROWS_MAX = 500_000
+SPAN_MAX = timedelta(hours=24)
+Text = Annotated[str, Field(max_length=2000)]
+Name = Annotated[str, Field(max_length=200)]
+Key = Annotated[str, Path(pattern=r"^A[0-9A-HJKMNP-TV-Z]{13}$", description="An alert's key")]
+Number = Annotated[int, Path(ge=0, lt=2**22)]
+Disposition = Literal["genuine", "animal", "own-unit", "weather", "sensor-fault", "nuisance", "unknown"]
+
+
+class Given(BaseModel):
+    """A request's body: what is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+# ── who is there ─────────────────────────────────────────────────────────────────────────────────
+
+
+class SignIn(Given):
+    account: Name
+    password: Annotated[str, Field(max_length=1000)]
+
+
+class Session(BaseModel):
+    id: str
+    name: str
+    agency: str
+    role: str
+    may: list[str]
+    open: bool  # there are no accounts: whoever sits at this machine may do everything
+
+
+@router.get("/session", operation_id="session")
+async def session(desk: TheDesk, person: SignedIn) -> Session:
+    """Who you are, and what you may do."""
+    return Session(
+        id=person.id,
+        name=person.name or person.id,
+        agency=person.agency,
+        role=person.role,
+        may=sorted(ROLES[person.role]),
+        open=not desk.accounts.any,
+    )
+
+
+@router.post("/session", operation_id="sign_in", responses={429: {"description": "Too many wrong passwords"}})
+async def sign_in(request: Request, response: Response, desk: TheDesk, said: SignIn) -> Session:
+    """Sign in: sets the session's cookie."""
+    if not desk.accounts.any:
+        return await session(desk, LOCAL)
+    wrong: dict[str, list[float]] = request.app.state.wrong
+    lately = [t for t in wrong.get(said.account, []) if desk.now_s() - t < TRIES_S]
+    if len(lately) >= TRIES:
+        raise HTTPException(429, "Too many wrong passwords. Wait some minutes.")
+    person = await run_in_threadpool(desk.accounts.with_password, said.account, said.password)
+    if person is None:
+        if len(wrong) > 10_000:
+            wrong.clear()
+        wrong[said.account] = [*lately, desk.now_s()]
+        desk.audit(said.account, "sign in refused", "", "")
+        raise HTTPException(401, "Wrong name or password.")
+    wrong.pop(said.account, None)
+    token = desk.records.begin(person.id, int(desk.now_s()))
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=desk.secure, path="/")
+    desk.audit(person.id, "sign in", "", "")
+    return await session(desk, person)
+
+
+@router.delete("/session", operation_id="sign_out", status_code=204)
+async def sign_out(request: Request, response: Response, desk: TheDesk) -> None:
+    """End the session."""
+    person = person_of(request)
+    desk.records.end(request.cookies.get(COOKIE, ""))
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=desk.secure)
+    if person is not None and desk.accounts.any:
+        desk.audit(person.id, "sign out", "", "")
+
+
+@router.get("/site", operation_id="site")
+async def site(desk: TheDesk, _: SignedIn) -> dict[str, Any]:
+    """The site's names: title, time zone, agencies, rules, zones, dispositions."""
+    return desk.site
+
+
+@router.get("/scene", operation_id="scene")
+async def scene(desk: TheDesk, _: Seeing) -> dict[str, Any]:
+    """What stands on the map and does not move, as GeoJSON."""
+    return desk.scene
+
+
+@router.get("/tiles/{z}/{x}/{y}", operation_id="tile", responses={204: {"description": "There is nothing"}})
+async def tile(desk: TheDesk, _: Seeing, z: Annotated[int, Path(ge=0, le=22)], x: Number, y: Number) -> Response:
+    """A vector tile of the operator's own base map."""
+    data, compressed = desk.tiles.get(z, x, y) if desk.tiles is not None else (None, False)
+    if data is None:
+        return Response(status_code=204)
+    headers = {"cache-control": "private, max-age=3600"} | ({"content-encoding": "gzip"} if compressed else {})
+    return Response(data, media_type="application/vnd.mapbox-vector-tile", headers=headers)
+
+
+# ── incidents ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Listed(BaseModel):
+    number: int  # of the newest revision in it; the stream goes on after it
+    incidents: list[dict[str, Any]]
+
+
+class Whole(BaseModel):
+    incident: dict[str, Any]
+    revisions: list[dict[str, Any]]
+    deliveries: list[dict[str, Any]]
+    related: list[dict[str, Any]]
+
+
+class Deed(Given):
+    """What an action needs: which fields depends on the action."""
+
+    note: Text = ""
+    to: Name = Field("", description="assign: who; hand-over, share: the agency; merge: the alert's key")
+    agency: Name = Field("", description="For which agency, where you belong to none")
+    disposition: Disposition | None = Field(None, description="resolve: what it was")
+    subjects: list[Name] = Field([], max_length=100, description="split: what is an alert of its own")
+
+
+Doing = Literal[
+    "ack", "assign", "note", "resolve", "accept", "decline", "hand-over", "share", "merge", "split"
+]  # fmt: skip
+
+
+class Done(BaseModel):
+    done: bool  # false: noted, and takes effect as soon as the service can
+    answer: str
+
+
+@router.get("/incidents", operation_id="incidents")
+async def incidents(
+    desk: TheDesk,
+    person: Seeing,
+    open_only: Annotated[bool, Query(alias="open")] = False,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+) -> Listed:
+    """The newest revision of every alert, newest first."""
+    number = desk.outbox.newest_number()
+    return Listed(number=number, incidents=desk.outbox.incidents(open_only, person.agency)[:limit])
+
+
+@router.get("/incidents/{key}", operation_id="incident", responses={404: {"description": "None that you may see"}})
+async def incident(desk: TheDesk, person: Seeing, key: Key) -> Whole:
+    """One alert: why it was raised, grouped, told again and sent where it was sent."""
+    revisions = _revisions(desk, person, key)
+    newest = revisions[-1]
+    named = {newest["merged_into"], newest["split_from"], *newest["parts"]} - {None, ""}
+    others = [r for r in desk.outbox.incidents(agency=person.agency) if r["alert"] != key]
+    related = [r for r in others if r["alert"] in named or set(r["subjects"]) & set(newest["subjects"])]
+    sent = [d for d in desk.outbox.deliveries_of(key) if person.agency in ("", d["agency"])]
+    desk.audit(person.id, "console incident", key, "")
+    return Whole(incident=newest, revisions=revisions, deliveries=sent, related=related)
+
+
+@router.post(
+    "/incidents/{key}/{action}",
+    operation_id="act",
+    responses={404: {"description": "None that you may see"}, 409: {"description": "It cannot be done, and why"}},
+)
+async def act(desk: TheDesk, person: Acting, key: Key, action: Doing, said: Deed) -> Done:
+    """Do something with an alert, and wait a moment to see it done."""
+    newest = _revisions(desk, person, key)[-1]
+    if action == "resolve" and said.disposition is None:
+        raise HTTPException(422, "Say what it was: a disposition.")
+    if action == "merge":
+        _revisions(desk, person, said.to)
+    more: dict[str, Any] = {"note": said.note, "to": said.to, "subjects": said.subjects}
+    if action == "resolve":
+        more["note"] = said.disposition
+    more["agency"] = person.agency or said.agency or (newest["lead"] if action in SPOKEN_FOR else "")
+    return await _done(desk, person, action, key, more)
+
+
+SPOKEN_FOR = ("accept", "decline", "hand-over", "share")  # an agency does these, not a person
+
+
+def _revisions(desk: Desk, person: Person, key: str) -> list[dict[str, Any]]:
+    revisions = desk.outbox.history_of(key, person.agency)
+    if not revisions:
+        raise HTTPException(404, "There is no such alert, or your agency does not have it.")
+    return revisions
+
+
+async def _done(desk: Desk, person: Person, action: str, key: str, more: dict[str, Any]) -> Done:
+    """Hand an action in and wait for the pipeline's answer. 409 says why it could not be done."""
+    said = {name: value for name, value in more.items() if value}
+    request = desk.outbox.add_action({"action": action, "alert": key, "by": person.id} | said)
+    desk.audit(person.id, f"console {action}", key or str(said), str(more.get("note", "")))
+    deadline = desk.now_s() + ANSWER_S
+    while desk.now_s() < deadline:
+        answer = desk.outbox.answer_to(request)
+        if answer:
+            raise HTTPException(409, answer)
+        if answer is not None:
+            return Done(done=True, answer="")
+        await asyncio.sleep(0.05)
+    return Done(done=False, answer="The service is busy or not running; it takes effect as soon as it can.")
+
+
+# ── silences ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class SilenceGiven(Given):
+    matchers: dict[Literal["rule", "kind", "zone", "severity", "subject", "sensor", "agency", "class"], Name] = Field(
+        min_length=1
+    )
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    hours: Annotated[float, Field(gt=0, le=744)]
+
+
+@router.get("/silences", operation_id="silences")
+async def silences(desk: TheDesk, person: Seeing) -> list[dict[str, Any]]:
+    """Those in force, that concern your agency."""
+    found: list[dict[str, Any]] = desk.outbox.status().get("silences", [])
+    return [s for s in found if s["matchers"].get("agency", "") in ("", person.agency) or not person.agency]
+
+
+@router.post("/silences", operation_id="silence", responses={409: {"description": "It cannot be done, and why"}})
+async def silence(desk: TheDesk, person: Silencing, said: SilenceGiven) -> Done:
+    """Tell nobody of what matches, for a while; an agency silences what comes to itself alone."""
+    until = datetime.fromtimestamp(desk.now_s(), UTC) + timedelta(hours=said.hours)
+    matchers = {str(k): v for k, v in said.matchers.items()} | ({"agency": person.agency} if person.agency else {})
+    more = {"matchers": matchers, "note": said.reason, "until": until.isoformat()}
+    return await _done(desk, person, "silence", "", more)
+
+
+@router.delete(
+    "/silences/{key}",
+    operation_id="unsilence",
+    responses={404: {"description": "There is none"}, 409: {"description": "It cannot be done, and why"}},
+)
+async def unsilence(desk: TheDesk, person: Silencing, key: Annotated[str, Path(max_length=40)]) -> Done:
+    """End a silence before its time."""
+    ours = [s for s in await silences(desk, person) if s["silence"] == key]
+    if not ours or (person.agency and ours[0]["matchers"].get("agency") != person.agency):
+        raise HTTPException(404, "There is no such silence, or it is not your agency's.")
+    return await _done(desk, person, "unsilence", "", {"to": key})
+
+
+# ── sensors ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.get("/sensors", operation_id="sensors")
+async def sensors(desk: TheDesk, _: Tending) -> dict[str, Any]:
+    """Every sensor's condition, its share of nuisance alarms, and what was rejected and why."""
+    status = desk.outbox.status()
+    return {
+        "service": status.get("service", {}),
+        "sensors": status.get("sensors", []),
+        "dispositions": status.get("dispositions", []),
+        "rejections": status["rejections"],
+        "deliveries": status["deliveries"],
+        "dead": desk.outbox.dead_letters(),
+    }
+
+
+# ── what was ─────────────────────────────────────────────────────────────────────────────────────
+
+When = Annotated[datetime, Query(description="ISO 8601 with a zone")]
+
+
+@router.get("/history/tracks", operation_id="history_tracks", responses={422: {"description": "No such span"}})
+async def history_tracks(
+    desk: TheDesk,
+    person: Reading,
+    start: Annotated[datetime, Query(alias="from")],
+    end: Annotated[datetime, Query(alias="to")],
+    reason: Annotated[str, Query(max_length=500)] = "",
+) -> dict[str, Any]:
+    """Where everything was that moved: per track, (second, latitude, longitude), and its class. Goes into the audit log."""
+    from_ns, to_ns = _span(start, end, timedelta(hours=1))
+    desk.audit(person.id, "console history", f"{iso_from_ns(from_ns)}/{iso_from_ns(to_ns)}", reason)
+    table = await run_in_threadpool(_asked, desk, Asked("tracks", from_ns, to_ns, limit=ROWS_MAX))
+    rows = table.select(["time_ns", "track", "lat", "lon", "class"]).to_pylist()
+    subjects = frozenset(s for r in desk.outbox.incidents(agency=person.agency) for s in r["subjects"])
+    seen = tracks_for(desk.areas, person.agency, [[r["track"], r["lat"], r["lon"], r] for r in rows], subjects)
+    tracks: dict[str, dict[str, Any]] = {}
+    for name, lat, lon, row in seen:
+        track = tracks.setdefault(name, {"track": name, "class": row["class"], "at": []})
+        track["at"].append([row["time_ns"] // NS, round(lat, 6), round(lon, 6)])
+    return {"from": iso_from_ns(from_ns), "to": iso_from_ns(to_ns), "tracks": list(tracks.values())}
+
+
+@router.get("/history/activity", operation_id="history_activity")
+async def history_activity(
+    desk: TheDesk,
+    person: Reading,
+    start: Annotated[datetime, Query(alias="from")],
+    end: Annotated[datetime, Query(alias="to")],
+    bins: Annotated[int, Query(ge=1, le=500)] = 96,
+) -> dict[str, Any]:
+    """How many alerts were raised, by severity, in each of so many equal parts of a time."""
+    from_ns, to_ns = _span(start, end, timedelta(days=31))
+    found = [r for r in desk.outbox.incidents(agency=person.agency) if from_ns <= _ns(r["raised"]) < to_ns]
+    counts: dict[str, list[int]] = {}
+    for record in found:
+        row = counts.setdefault(record["severity"], [0] * bins)
+        row[(_ns(record["raised"]) - from_ns) * bins // (to_ns - from_ns)] += 1
+    return {"from": iso_from_ns(from_ns), "to": iso_from_ns(to_ns), "bins": bins, "alerts": counts}
+
+
+def _asked(desk: Desk, query: Asked) -> pa.Table:
+    store = desk.history()
+    try:
+        return store.query(query)
+    finally:
+        store.close()
+
+
+def _span(start: datetime, end: datetime, longest: timedelta) -> tuple[int, int]:
+    if start.tzinfo is None or end.tzinfo is None:
+        raise HTTPException(422, "Times need a zone: write for example 2026-11-20T04:00:00Z.")
+    if not timedelta(0) < end - start <= longest:
+        raise HTTPException(422, f"'to' must come after 'from', and within {longest}.")
+    if not (start.year > 1970 and end.year < 2250):
+        raise HTTPException(422, "No such year here.")
+    return int(start.timestamp()) * NS, int(end.timestamp()) * NS
+
+
+def _ns(iso: str) -> int:
+    return int(datetime.fromisoformat(iso).timestamp() * 1e6) * 1000
+
+
+# ── the shift ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Note(Given):
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+@router.get("/shift/notes", operation_id="shift_notes")
+async def shift_notes(
+    desk: TheDesk, person: Seeing, hours: Annotated[float, Query(gt=0, le=744)] = 24
+) -> list[dict[str, Any]]:
+    """Notes for who comes next, oldest first."""
+    now_s = int(desk.now_s())
+    return desk.records.notes(person.agency, now_s - int(hours * 3600), now_s + 1)
+
+
+@router.post("/shift/notes", operation_id="write_shift_note", status_code=201)
+async def write_shift_note(desk: TheDesk, person: Acting, said: Note) -> dict[str, int]:
+    """Leave a note for who comes next."""
+    return {"id": desk.records.write_note(int(desk.now_s()), person.id, person.agency, said.text)}
+
+
+@router.get("/shift/report", operation_id="report")
+async def report(
+    desk: TheDesk,
+    person: Seeing,
+    start: Annotated[datetime, Query(alias="from")],
+    end: Annotated[datetime, Query(alias="to")],
+) -> dict[str, Any]:
+    """What a shift came to: alerts by severity and kind, how soon they were acknowledged, what they were, what is open."""
+    from_ns, to_ns = _span(start, end, timedelta(days=7))
+    found = desk.outbox.incidents(agency=person.agency)
+    notes = desk.records.notes(person.agency, from_ns // NS, to_ns // NS)
+    return shift_report(found, notes, iso_from_ns(from_ns), iso_from_ns(to_ns))
+
+
+# ── live ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.get(
+    "/stream",
+    operation_id="stream",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "Server-Sent Events: incident, picture, status"}
+    },
+)
+async def live(
+    request: Request,
+    desk: TheDesk,
+    person: SignedIn,
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    last_event_id: Annotated[str, Header()] = "",
+) -> StreamingResponse:
+    """All that happens from now on. `Last-Event-ID`, or `after`, says which revision of an incident was the last that you had."""
+    number = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 19 else after
+    return StreamingResponse(
+        stream(request.app.state.hub, desk, person, number),
+        media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},
+    )

@@ -1,0 +1,73 @@
+"""The console put together: the page, the API, metrics and signs of life, behind the guard."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from starlette.staticfiles import StaticFiles
+
+from console import api
+from console.desk import Desk
+from console.guard import Guard, Measuring, Refused, TheDesk
+from console.live import Hub
+from console.metrics import TEXT, exposition
+
+STATIC = Path(__file__).parent / "static"
+BEHIND_S = 30.0  # further behind than this, the service is not ready
+
+
+def make_app(desk: Desk) -> FastAPI:
+    """The application for one desk."""
+
+    @asynccontextmanager
+    async def lives(app: FastAPI) -> AsyncIterator[None]:
+        app.state.hub = Hub(desk)
+        looking = asyncio.create_task(app.state.hub.run())
+        yield
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+
+    app = FastAPI(
+        title="Marchwarden", version="1", docs_url=None, redoc_url=None, lifespan=lives, openapi_url="/api/openapi.json"
+    )
+    app.state.desk = desk
+    app.state.wrong = {}
+    app.include_router(api.router)
+    _signs_of_life(app)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    app.add_middleware(Guard, hosts=desk.hosts, secure=desk.secure)
+    return app
+
+
+def _signs_of_life(app: FastAPI) -> None:
+    @app.get("/metrics", operation_id="metrics", response_class=PlainTextResponse, responses=Refused)
+    async def metrics(desk: TheDesk, _: Measuring) -> Response:
+        """For Prometheus."""
+        return Response(exposition(desk.outbox.status(), desk.now_s()), media_type=TEXT)
+
+    @app.get("/live", operation_id="alive", responses={400: Refused[400]})
+    async def alive() -> dict[str, str]:
+        """The console answers."""
+        return {"status": "alive"}
+
+    @app.get("/ready", operation_id="ready", responses={400: Refused[400], 503: {"description": "Not ready, and why"}})
+    async def ready(desk: TheDesk) -> dict[str, str]:
+        """The service runs, hears its broker, and keeps up."""
+        service: dict[str, Any] = desk.outbox.status().get("service", {})
+        if not service:
+            raise HTTPException(503, "The service has not run yet.")
+        if not service["connected"]:
+            raise HTTPException(503, "The broker is away.")
+        if service["behind_s"] > BEHIND_S:
+            raise HTTPException(503, f"The service is {service['behind_s']} s behind.")
+        return {"status": "ready"}

@@ -1,0 +1,229 @@
+// The map: what stands is drawn by MapLibre, what moves by a canvas above it, so that thousands of tracks cost a few milliseconds.
+
+import { Map as Chart, setWorkerUrl } from "./vendor/maplibre-gl.mjs";
+import { $, el } from "./dom.js";
+import * as list from "./list.js";
+import { get } from "./server.js";
+import { t } from "./text.js";
+import { local, utc } from "./times.js";
+import { SIGN, isOpen, what } from "./words.js";
+
+const LAYERS = ["line", "zones", "jurisdictions", "cover", "tracks", "tails", "uncertainty", "units", "incidents"];
+const TAIL_S = 60, TAIL_STEP_S = 4, M_PER_DEGREE = 111320;
+const [ID, LAT, LON, MAJOR, MINOR, ANGLE, , , CLASS, SHARE, EXISTENCE, UNIT] = Array(12).keys();
+const on = Object.fromEntries(LAYERS.map((name) => [name, name !== "jurisdictions"]));
+const tails = new Map(); // track → [[second, x, y], …] in mercator units
+let chart = null, canvas, picture = { tracks: [], units: [] }, replaying = null, colours = {}, hits = [], frame = 0;
+export const drawn = { frames: 0, tracks: 0 }; // for measurements
+
+const x = (lon) => (lon + 180) / 360;
+const y = (lat) => 0.5 - Math.log(Math.tan(Math.PI / 4 + (lat * Math.PI) / 360)) / (2 * Math.PI);
+
+export async function start(site) {
+  const scene = await get("scene");
+  setWorkerUrl(new URL("./vendor/maplibre-gl-worker.mjs", import.meta.url).href);
+  const bounds = extent(scene);
+  chart = new Chart({ container: "map", style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0 });
+  chart.touchZoomRotate.disableRotation();
+  chart.keyboard.disableRotation();
+  canvas = el("canvas", { "aria-hidden": "true" });
+  Object.assign(canvas.style, { position: "absolute", inset: "0", pointerEvents: "none" });
+  chart.getCanvasContainer().append(canvas);
+  await new Promise((ready) => chart.once("load", ready));
+  for (const [name, data] of Object.entries(scene)) chart.addSource(name, { type: "geojson", data });
+  if (site.base_map) chart.addSource("base", { type: "vector", tiles: [`${location.origin}/api/tiles/{z}/{x}/{y}`], maxzoom: 14 });
+  style();
+  chart.on("move", soon);
+  chart.on("resize", soon);
+  chart.on("click", picked);
+  $("#layers").append(...LAYERS.map((name) => el("label", {}, el("input", { type: "checkbox", checked: on[name], onchange: (e) => { on[name] = e.target.checked; style(); soon(); } }), t(name))));
+  soon();
+}
+
+function extent(scene) {
+  const points = [...scene.sensors.features, ...scene.zones.features].flatMap((f) => f.geometry.coordinates.flat(9)).reduce((all, v, i, a) => (i % 2 ? all : [...all, [v, a[i + 1]]]), []);
+  const [lon, lat] = [points.map((p) => p[0]), points.map((p) => p[1])];
+  return points.length ? [[Math.min(...lon), Math.min(...lat)], [Math.max(...lon), Math.max(...lat)]] : [[-111, 31], [-110, 32]];
+}
+
+/** The layers that stand, in the colours of the theme. */
+export function style() {
+  const css = getComputedStyle(document.documentElement), colour = (name) => css.getPropertyValue(`--${name}`).trim();
+  colours = Object.fromEntries(["back", "text", "dim", "accent", "own", "critical", "major", "minor", "information", "panel", "line"].map((n) => [n, colour(n)]));
+  if (!chart?.isStyleLoaded() && !chart?.getSource("lines")) return;
+  const shown = (name) => ({ visibility: on[name] ? "visible" : "none" });
+  const layers = [
+    { id: "back", type: "background", paint: { "background-color": colours.back } },
+    ...(chart.getSource("base") ? base() : []),
+    { id: "jurisdictions", type: "line", source: "jurisdictions", layout: shown("jurisdictions"), paint: { "line-color": colours.dim, "line-dasharray": [4, 3], "line-width": 1 } },
+    { id: "roads", type: "line", source: "roads", paint: { "line-color": colours.line, "line-width": 2 } },
+    { id: "zones", type: "fill", source: "zones", layout: shown("zones"), paint: { "fill-color": ["case", ["get", "privacy"], colours.dim, colours.accent], "fill-opacity": 0.14 } },
+    { id: "zones-edge", type: "line", source: "zones", layout: shown("zones"), paint: { "line-color": colours.accent, "line-width": 1 } },
+    { id: "cover", type: "fill", source: "cover", filter: ["==", ["geometry-type"], "Polygon"], layout: shown("cover"), paint: { "fill-color": colours.own, "fill-opacity": 0.06 } },
+    { id: "cover-edge", type: "line", source: "cover", layout: shown("cover"), paint: { "line-color": colours.own, "line-opacity": 0.35, "line-width": 1 } },
+    { id: "sensors", type: "circle", source: "sensors", layout: shown("cover"), paint: { "circle-radius": 2.5, "circle-color": ["case", ["boolean", ["get", "down"], false], colours.critical, colours.own] } },
+    { id: "line-edge", type: "line", source: "lines", layout: shown("line"), paint: { "line-color": colours.panel, "line-width": 6 } },
+    { id: "line", type: "line", source: "lines", layout: shown("line"), paint: { "line-color": colours.major, "line-width": 3 } },
+  ];
+  for (const layer of layers) {
+    if (chart.getLayer(layer.id)) chart.removeLayer(layer.id);
+    chart.addLayer(layer);
+  }
+}
+
+/** The operator's own tiles, whatever their schema: every land, water and road layer that has one of the usual names. */
+function base() {
+  const quiet = (id, type, of, paint) => ({ id: `base-${id}`, type, source: "base", "source-layer": of, paint });
+  return [
+    quiet("water", "fill", "water", { "fill-color": colours.accent, "fill-opacity": 0.25 }),
+    quiet("landuse", "fill", "landuse", { "fill-color": colours.own, "fill-opacity": 0.05 }),
+    quiet("roads", "line", "roads", { "line-color": colours.line, "line-width": 1 }),
+    quiet("transportation", "line", "transportation", { "line-color": colours.line, "line-width": 1 }),
+    quiet("boundaries", "line", "boundaries", { "line-color": colours.dim, "line-width": 1 }),
+  ];
+}
+
+export function sensorsDown(names) {
+  const source = chart?.getSource("sensors");
+  if (!source) return;
+  const down = new Set(names), data = structuredClone(source.serialize().data);
+  for (const f of data.features) f.properties.down = down.has(f.properties.id);
+  source.setData(data);
+}
+
+// ── what moves ──
+
+/** The live picture: every second or so. */
+export function move(said) {
+  if (replaying) return;
+  picture = said;
+  const second = Date.parse(said.time ?? 0) / 1000, there = new Set();
+  for (const track of said.tracks) {
+    const tail = tails.get(track[ID]) ?? [];
+    there.add(track[ID]);
+    if (!tail.length || second - tail.at(-1)[0] >= TAIL_STEP_S) tail.push([second, x(track[LON]), y(track[LAT])]);
+    while (tail.length && second - tail[0][0] > TAIL_S) tail.shift();
+    tails.set(track[ID], tail);
+  }
+  for (const id of tails.keys()) if (!there.has(id)) tails.delete(id);
+  soon();
+}
+
+/** Show another time instead: tracks as in a picture, with their tails. Null: back to now. */
+export function replay(said) {
+  replaying = said;
+  soon();
+}
+
+export function fly(incident) {
+  chart?.easeTo({ center: [incident.lon, incident.lat], zoom: Math.max(chart.getZoom(), 14.5), duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 400 });
+}
+export const soon = () => { frame ||= requestAnimationFrame(draw); };
+export const resize = () => chart?.resize();
+
+function draw() {
+  frame = 0;
+  if (!chart) return;
+  const box = chart.getContainer(), ratio = Math.min(devicePixelRatio, 2), w = box.clientWidth, h = box.clientHeight;
+  if (!w || !h) return;
+  if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
+    Object.assign(canvas, { width: Math.round(w * ratio), height: Math.round(h * ratio) });
+    Object.assign(canvas.style, { width: `${w}px`, height: `${h}px` });
+  }
+  const g = canvas.getContext("2d"), scale = 512 * 2 ** chart.getZoom(), centre = chart.getCenter();
+  const left = x(centre.lng) * scale - w / 2, top = y(centre.lat) * scale - h / 2;
+  const px = (mx) => mx * scale - left, py = (my) => my * scale - top;
+  g.setTransform(ratio, 0, 0, ratio, 0, 0);
+  g.clearRect(0, 0, w, h);
+  hits = [];
+  const now = replaying ?? picture, concerned = new Map();
+  for (const i of list.all()) if (isOpen(i)) for (const s of i.subjects) concerned.set(s, i.severity);
+  const metres = scale / (2 * Math.PI * 6378137 * Math.cos((centre.lat * Math.PI) / 180));
+  if (on.tracks && on.tails) trails(g, now, px, py, w, h);
+  if (on.tracks) {
+    for (const track of now.tracks) {
+      const cx = px(x(track[LON])), cy = py(y(track[LAT]));
+      if (cx < -20 || cy < -20 || cx > w + 20 || cy > h + 20) continue;
+      const severity = concerned.get(track[ID]), colour = track[UNIT] ? colours.own : severity ? colours[severity] : colours.text;
+      if (on.uncertainty && track[MAJOR] * metres > 5) {
+        g.strokeStyle = colour;
+        g.globalAlpha = 0.45;
+        g.lineWidth = 1;
+        g.beginPath();
+        g.ellipse(cx, cy, track[MAJOR] * metres, track[MINOR] * metres, ((track[ANGLE] - 90) * Math.PI) / 180, 0, 2 * Math.PI);
+        g.stroke();
+        g.globalAlpha = 1;
+      }
+      mark(g, track[CLASS], cx, cy, severity ? 6 : 4.5, colour);
+      hits.push([cx, cy, track]);
+    }
+  }
+  if (on.units && !replaying) for (const [id, name, lat, lon] of now.units) label(g, px(x(lon)), py(y(lat)), name || id);
+  if (on.incidents) for (const i of list.all()) if (isOpen(i)) pin(g, px(x(i.lon)), py(y(i.lat)), i);
+  drawn.frames++;
+  drawn.tracks = now.tracks.length;
+  $("#map-time").textContent = now.time ? `${replaying ? `${t("replaying")} ` : ""}${local(now.time)} · ${utc(now.time)}` : "";
+}
+
+function trails(g, now, px, py, w, h) {
+  g.strokeStyle = colours.dim;
+  g.globalAlpha = 0.7;
+  g.lineWidth = 1.2;
+  g.beginPath();
+  for (const track of now.tracks) {
+    const tail = now.tails?.get(track[ID]) ?? (replaying ? null : tails.get(track[ID]));
+    if (!tail?.length) continue;
+    const cx = px(x(track[LON])), cy = py(y(track[LAT]));
+    if (cx < -200 || cy < -200 || cx > w + 200 || cy > h + 200) continue;
+    g.moveTo(px(tail[0][1]), py(tail[0][2]));
+    for (let n = 1; n < tail.length; n++) g.lineTo(px(tail[n][1]), py(tail[n][2]));
+    g.lineTo(cx, cy);
+  }
+  g.stroke();
+  g.globalAlpha = 1;
+}
+
+/** A class has a shape: round for people, square for vehicles, a triangle for animals, a diamond for the rest. */
+function mark(g, kind, cx, cy, r, colour) {
+  g.fillStyle = colour;
+  g.strokeStyle = colours.back;
+  g.lineWidth = 1.5;
+  g.beginPath();
+  if (kind === "person") g.arc(cx, cy, r, 0, 2 * Math.PI);
+  else if (kind === "vehicle") g.rect(cx - r, cy - r, 2 * r, 2 * r);
+  else if (kind === "animal") { g.moveTo(cx, cy - r); g.lineTo(cx + r, cy + r); g.lineTo(cx - r, cy + r); g.closePath(); }
+  else { g.moveTo(cx, cy - r); g.lineTo(cx + r, cy); g.lineTo(cx, cy + r); g.lineTo(cx - r, cy); g.closePath(); }
+  g.fill();
+  g.stroke();
+}
+function label(g, cx, cy, name) {
+  g.fillStyle = colours.own;
+  g.font = "600 12px system-ui, sans-serif";
+  g.fillRect(cx - 7, cy - 2, 14, 4);
+  g.fillRect(cx - 2, cy - 7, 4, 14);
+  g.fillText(name, cx + 10, cy + 4);
+}
+function pin(g, cx, cy, i) {
+  const chosen = i.alert === list.selected();
+  g.strokeStyle = colours[i.severity];
+  g.lineWidth = chosen ? 4 : 2;
+  g.setLineDash(i.muted ? [4, 4] : []);
+  g.beginPath();
+  g.arc(cx, cy, chosen ? 20 : 14, 0, 2 * Math.PI);
+  g.stroke();
+  g.setLineDash([]);
+  g.fillStyle = colours[i.severity];
+  g.font = "700 14px system-ui, sans-serif";
+  g.fillText(SIGN[i.severity], cx + (chosen ? 15 : 10), cy - (chosen ? 15 : 10));
+  hits.push([cx, cy, i]);
+}
+
+function picked(event) {
+  const near = hits.map(([cx, cy, it]) => [Math.hypot(cx - event.point.x, cy - event.point.y), it]).filter(([away]) => away < 18).sort((a, b) => a[0] - b[0]);
+  const incident = near.map(([, it]) => it).find((it) => it.alert) ?? list.all().find((i) => isOpen(i) && near.some(([, it]) => i.subjects.includes(it[ID])));
+  if (incident) return list.choose(incident.alert);
+  const track = near[0]?.[1];
+  $("#map-time").textContent = track ? `${track[ID]} · ${t(track[CLASS])} ${Math.round(track[SHARE] * 100)} % · ${t("sure")} ${Math.round(track[EXISTENCE] * 100)} % ${track[UNIT]}` : $("#map-time").textContent;
+}
+export const mercator = { x, y };
+export { M_PER_DEGREE, what };

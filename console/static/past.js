@@ -1,0 +1,83 @@
+// What was: any hour again on the map, and how much there was of it.
+
+import { $, announce, el } from "./dom.js";
+import * as map from "./map.js";
+import { get } from "./server.js";
+import { t } from "./text.js";
+import { now, whole } from "./times.js";
+
+const FADE_S = 5, TAIL_S = 60;
+let tracks = [], from = 0, to = 0, at = 0, playing = 0, goTo = () => {};
+
+export async function show(views) {
+  goTo = views;
+  const hour = Math.floor(now() / 3600000) * 3600000;
+  const start = el("input", { type: "datetime-local", name: "from", step: "60", value: new Date(hour).toISOString().slice(0, 16), "aria-label": `${t("from")} (UTC)` });
+  const why = el("input", { name: "reason", placeholder: t("reason_to_look"), "aria-label": t("reason_to_look"), required: true });
+  const slide = el("input", { type: "range", min: "0", max: "3600", value: "0", step: "1", "aria-label": t("replaying"), oninput: () => place(from + Number(slide.value)) });
+  const told = el("p", { role: "status" });
+  const play = el("button", { type: "button", onclick: () => run(play, slide) }, t("play"));
+  const form = el("form", { class: "row", onsubmit: (event) => { event.preventDefault(); load(start.value, why.value, told, slide); } },
+    el("label", {}, `${t("from")} (UTC) `, start), why, el("button", { class: "main" }, t("load")));
+  $("#view-history").replaceChildren(
+    el("h2", {}, t("replay_hour")), form,
+    el("div", { class: "row", id: "player" }, play, slide, el("button", { type: "button", onclick: () => { stop(); map.replay(null); goTo("map"); } }, t("back_to_live"))),
+    told, el("h2", {}, t("activity")), await chart());
+}
+
+async function load(start, reason, told, slide) {
+  stop();
+  from = Date.parse(`${start}Z`) / 1000;
+  to = from + 3600;
+  try {
+    ({ tracks } = await get("history/tracks", { from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), reason }));
+  } catch (error) {
+    told.textContent = error.message;
+    return;
+  }
+  const first = Math.min(...tracks.map((track) => track.at[0][0]), to);
+  slide.value = String(first - from);
+  told.textContent = tracks.length ? `${tracks.length} ${t("tracks")}` : t("no_tracks");
+  announce(told.textContent);
+  if (tracks.length) { place(first); goTo("map", true); }
+}
+
+/** The map as it was at a second: who was seen within the last few, where he was last. */
+export function place(second) {
+  at = second;
+  const seen = [], tails = new Map();
+  for (const track of tracks) {
+    const points = track.at.filter(([s]) => s <= second && s > second - TAIL_S), last = points.at(-1);
+    if (!last || second - last[0] > FADE_S) continue;
+    seen.push([track.track, last[1], last[2], 0, 0, 0, 0, 0, track.class, 1, 1, ""]);
+    tails.set(track.track, points.map(([s, lat, lon]) => [s, map.mercator.x(lon), map.mercator.y(lat)]));
+  }
+  map.replay({ time: new Date(second * 1000).toISOString(), tracks: seen, units: [], tails });
+}
+function run(button, slide) {
+  if (playing) { stop(); button.textContent = t("play"); return; }
+  button.textContent = t("pause");
+  playing = setInterval(() => {
+    if (at >= to) return stop();
+    place(Math.min(at + 2, to));
+    slide.value = String(at - from);
+  }, 100);
+}
+function stop() { clearInterval(playing); playing = 0; }
+
+async function chart() {
+  const end = Math.ceil(now() / 900000) * 900000, start = end - 86400000;
+  const { alerts, bins } = await get("history/activity", { from: new Date(start).toISOString(), to: new Date(end).toISOString(), bins: 96 });
+  const order = ["critical", "major", "minor", "information"], sums = Array.from({ length: bins }, (_, n) => order.reduce((sum, s) => sum + (alerts[s]?.[n] ?? 0), 0));
+  const top = Math.max(...sums, 1), make = (name, attributes) => { const e = document.createElementNS("http://www.w3.org/2000/svg", name); for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v); return e; };
+  const svg = make("svg", { class: "chart", viewBox: "0 0 960 140", preserveAspectRatio: "none", role: "img", "aria-label": `${t("activity")}: ${sums.reduce((a, b) => a + b, 0)}` });
+  for (let n = 0; n < bins; n++) {
+    let base = 120;
+    for (const s of order) {
+      const height = (110 * (alerts[s]?.[n] ?? 0)) / top;
+      if (height) svg.append(make("rect", { class: s, x: n * 10 + 1, y: (base -= height), width: 8, height }));
+    }
+  }
+  for (const n of [0, 24, 48, 72]) { const text = make("text", { x: n * 10 + 2, y: 135 }); text.textContent = whole(start + n * 900000); svg.append(text); }
+  return svg;
+}

@@ -1,0 +1,31 @@
+// The sensors: which are well, when each was last heard, and how often each cries wolf.
+
+import { $, el, table } from "./dom.js";
+import { sensorsDown } from "./map.js";
+import { get } from "./server.js";
+import { t } from "./text.js";
+import { age, whole } from "./times.js";
+import { sensor as nameOf } from "./words.js";
+
+export async function show() {
+  const said = await get("sensors");
+  const share = new Map();
+  for (const d of said.dispositions) {
+    const sum = share.get(d.sensor) ?? [0, 0];
+    share.set(d.sensor, [sum[0] + d.nuisance, sum[1] + d.nuisance + d.genuine]);
+  }
+  const order = [...said.sensors].sort((a, b) => b.offline - a.offline || !a.heard - !b.heard || a.sensor.localeCompare(b.sensor));
+  sensorsDown(said.sensors.filter((s) => s.offline).map((s) => s.sensor));
+  $("#view-sensors").replaceChildren(
+    el("h2", {}, `${t("sensors")} (${said.sensors.length})`),
+    table([t("sensor"), t("state"), t("last_heard"), t("messages"), t("rejected"), t("battery"), t("nuisance_share")], order.map((s) => [
+      `${nameOf(s.sensor)} (${s.sensor})`,
+      s.offline ? el("span", { class: "wrong" }, `▲ ${t("down")}`) : s.heard ? el("span", { class: "good" }, `● ${t("heard")}`) : el("span", {}, `○ ${t("never")}`),
+      s.heard ? el("time", { title: s.heard }, `${whole(s.heard)} (${age(s.heard)})`) : t("never"),
+      { number: s.messages }, { number: s.rejected }, { number: s.battery === null ? "" : `${Math.round(s.battery * 100)} %` },
+      { number: share.has(s.sensor) ? `${Math.round((100 * share.get(s.sensor)[0]) / share.get(s.sensor)[1])} % / ${share.get(s.sensor)[1]}` : "" },
+    ])),
+    el("h2", {}, t("rejections")),
+    table([t("reason"), t("sensor"), t("count"), t("detail")], said.rejections.map((r) => [r.reason.replaceAll("_", " "), r.sensor || r.topic, { number: r.count }, r.detail])),
+  );
+}

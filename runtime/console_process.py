@@ -1,0 +1,106 @@
+"""The console as a process of its own: `python -m runtime.console_process SITE PARENT`.
+
+It reads what the pipeline writes and hands actions in, so that nothing it does can hold up an alert. Ends when it is told to, or
+when its parent, whose pid it is given, is its parent no more.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import uvicorn
+
+from alerts import audit
+from alerts.outbox import Outbox
+from console.app import make_app
+from console.desk import Desk
+from console.people import Account, Accounts, Person
+from console.records import Lasting, Records
+from console.tiles import Tiles
+from model.time import iso_from_ns
+from runtime.configuration import load
+from runtime.crosscheck import LOOPBACK
+from runtime.entries import Configuration
+from runtime.scene import areas, scene_of, site_names
+from runtime.service import Places, exercise_key, history_of
+from runtime.world import world_of
+
+ORPHANED_S = 1.0
+
+
+def desk_of(c: Configuration) -> Desk:
+    """The desk of a site."""
+    places, said = Places(c.state), c.site.console
+
+    def note(who: str, what: str, about: str, reason: str) -> None:
+        audit.append(places.audit, places.audit_key(), iso_from_ns(time.time_ns()), who, what, about, reason)
+
+    return Desk(
+        site=site_names(c),
+        scene=scene_of(c, world_of(c, exercise_key(c))),
+        accounts=Accounts(
+            Account(Person(a.id, a.name, a.agency, a.role), a.password, a.token) for a in (w.value for w in c.accounts)
+        ),
+        areas=areas(c),
+        outbox=Outbox(places.database),
+        records=Records(c.state / "console.db", Lasting(int(said.session_hours * 3600), int(said.idle_minutes * 60))),
+        picture=places.picture,
+        history=lambda: history_of(c),
+        audit=note,
+        tiles=Tiles(c.folder / said.base_map) if said.base_map else None,
+        hosts=(*LOOPBACK, said.host, *said.names),
+        secure=bool(said.cert_file),
+        now_s=time.time,
+    )
+
+
+async def serve(c: Configuration, parent: int) -> None:
+    """Until SIGTERM, or the parent is gone."""
+    said = c.site.console
+    listening = socket.create_server(
+        (said.host, said.port), family=socket.AF_INET6 if ":" in said.host else socket.AF_INET
+    )
+    host, port = listening.getsockname()[:2]
+    places, desk = Places(c.state), desk_of(c)
+    config = uvicorn.Config(
+        make_app(desk),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ssl_certfile=str(c.folder / said.cert_file) if said.cert_file else None,
+        ssl_keyfile=str(c.folder / said.key_file) if said.key_file else None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+
+    async def while_not_orphaned() -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(ORPHANED_S)
+        server.should_exit = True
+
+    address = f"{'https' if said.cert_file else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
+    places.console.write_text(address + "\n")
+    print(f"The console is at {address}", file=sys.stderr, flush=True)
+    watching = asyncio.create_task(while_not_orphaned())
+    await server.serve(sockets=[listening])
+    watching.cancel()
+
+
+def main(folder: Path, parent: int) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process in order
+    try:
+        asyncio.run(serve(load(folder), parent))
+    except OSError as error:
+        print(f"The console cannot be served: {error}.", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
