@@ -202,7 +202,7 @@ async def act(desk: TheDesk, person: Acting, key: Key, action: Doing, said: Deed
     """Do something with an alert, and wait a moment to see it done."""
     newest = _revisions(desk, person, key)[-1]
     if action == "resolve" and said.disposition is None:
-        raise HTTPException(422, "Say what it was: a disposition.")
+        raise HTTPException(400, "Say what it was: a disposition.")
     if action == "merge":
         _revisions(desk, person, said.to)
     more: dict[str, Any] = {"note": said.note, "to": said.to, "subjects": said.subjects}
@@ -300,7 +300,7 @@ async def sensors(desk: TheDesk, _: Tending) -> dict[str, Any]:
 When = Annotated[datetime, Query(description="ISO 8601 with a zone")]
 
 
-@router.get("/history/tracks", operation_id="history_tracks", responses={422: {"description": "No such span"}})
+@router.get("/history/tracks", operation_id="history_tracks")
 async def history_tracks(
     desk: TheDesk,
     person: Reading,
@@ -350,11 +350,11 @@ def _asked(desk: Desk, query: Asked) -> pa.Table:
 
 def _span(start: datetime, end: datetime, longest: timedelta) -> tuple[int, int]:
     if start.tzinfo is None or end.tzinfo is None:
-        raise HTTPException(422, "Times need a zone: write for example 2026-11-20T04:00:00Z.")
+        raise HTTPException(400, "Times need a zone: write for example 2026-11-20T04:00:00Z.")
     if not timedelta(0) < end - start <= longest:
-        raise HTTPException(422, f"'to' must come after 'from', and within {longest}.")
+        raise HTTPException(400, f"'to' must come after 'from', and within {longest}.")
     if not (start.year > 1970 and end.year < 2250):
-        raise HTTPException(422, "No such year here.")
+        raise HTTPException(400, "No such year here.")
     return int(start.timestamp()) * NS, int(end.timestamp()) * NS
 
 

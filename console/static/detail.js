@@ -40,7 +40,7 @@ const both = (iso) => [el("time", { datetime: iso }, whole(iso)), el("small", {}
 
 function draw({ incident: i, revisions, deliveries, related }) {
   const box = $("#detail"), at = box.scrollTop;
-  box.replaceChildren(
+  box.replaceChildren(...[
     closing(),
     el("p", { class: `badge ${i.severity}` }, `${SIGN[i.severity]} ${t(i.severity)} · ${t(i.status)}`),
     el("h2", { tabindex: "-1" }, what(i)),
@@ -55,25 +55,26 @@ function draw({ incident: i, revisions, deliveries, related }) {
       line(t("acknowledged_by"), i.acknowledged_by), line(t("assigned_to"), i.assigned_to), line(t("what_it_turned_out"), i.resolution && t(i.resolution)),
       line(t("muted"), i.muted), line(t("offered_to"), i.offered_to && agency(i.offered_to)), line(t("withheld"), i.withheld?.join(", "))),
     i.disputed ? el("p", { class: "wrong" }, t("disputed")) : "",
-    el("h3", {}, t("why_grouped")),
+    el("h3", {}, t("reason_grouped")),
     el("ul", { class: "timeline" }, i.reason.happenings.map((h) => el("li", {}, el("time", {}, local(h.first)), " ", [kindOf({ reason: h }), site.zones[h.zone] ?? sensor(h.zone), h.rule, `${Math.round(h.probability * 100)} %`].filter(Boolean).join(" · "), facts(h.detail)))),
-    el("h3", {}, t("why_routed")),
+    el("h3", {}, t("reason_routed")),
     el("ul", { class: "timeline" }, i.reason.routing.map((r) => el("li", {}, `${agency(r.agency)}${r.lead ? ` (${t("lead")})` : ""}: ${reason(r)}`))),
     el("h3", {}, t("evidence")),
     el("ul", { class: "timeline" }, i.evidence.map((e) => el("li", {}, el("time", {}, local(e.time)), " ", sensor(e.sensor)))),
     el("h3", {}, t("timeline")),
-    el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, el("time", { title: utc(r.told) }, local(r.told)), " ", r.reason.why.replaceAll("_", " "), by(r)))),
+    el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, el("time", { title: utc(r.told) }, local(r.told)), " ", t(`why_${r.reason.why}`), by(r)))),
     related.length ? [el("h3", {}, t("related")), el("ul", { class: "timeline" }, related.map((r) => el("li", {}, el("button", { onclick: () => list.choose(r.alert) }, `${SIGN[r.severity]} ${what(r)}`))))] : "",
     deliveries.length ? [el("h3", {}, t("deliveries")), el("ul", { class: "timeline" }, lastPerChannel(deliveries).map((d) => el("li", {}, `${agency(d.agency)} · ${d.channel}: ${d.dead ? t("given_up") : d.done_ns ? t("delivered") : t("waiting")} ${d.error ?? ""}`)))] : "",
     el("p", {}, el("small", {}, i.alert, " · ", i.subjects.join(" "))),
-  );
+  ].flat());
   box.scrollTop = at;
 }
 
 const facts = (detail) => { const said = Object.entries(detail ?? {}).filter(([name]) => name !== "direction").map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", "); return said ? ` (${said})` : ""; };
 function reason(r) {
   const [name, which] = r.reason.split(":");
-  return `${name.replaceAll("_", " ")}${which ? ` ${which}` : ""}${site.agreements[which] ? ` – ${site.agreements[which]}` : ""}${r.area ? `, ${r.area}` : ""}${r.stance ? `, ${r.stance}` : ""}`;
+  const words = t(`by_${name}`);
+  return `${words === `by_${name}` ? name.replaceAll("_", " ") : words}${which ? ` ${which}` : ""}${site.agreements[which] ? ` – ${site.agreements[which]}` : ""}${r.area ? `, ${r.area}` : ""}${r.stance ? `, ${r.stance}` : ""}`;
 }
 function by(revision) {
   const entry = revision.log.at(-1);

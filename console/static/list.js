@@ -22,7 +22,7 @@ export function start(said, open) {
   opens = open;
   const options = (values, any) => [el("option", { value: "" }, t(any)), ...values.map((v) => el("option", { value: v }, t(v)))];
   const form = $("#filters"), asked = new URLSearchParams(location.search);
-  form.status.replaceChildren(el("option", { value: "live" }, t("live")), ...options(["open", "acknowledged", "assigned", "cleared", "resolved", "merged"], "any_status"));
+  form.status.replaceChildren(...["live", "open", "acknowledged", "assigned", "cleared", "resolved", "merged"].map((v) => el("option", { value: v }, t(v))), el("option", { value: "any" }, t("any_status")));
   form.severity.replaceChildren(...options([...site.severities].reverse(), "any_severity"));
   form.kind.replaceChildren(...options([...new Set(site.rules.map((r) => r.kind))], "any_kind"));
   for (const name of ["status", "severity", "kind", "q"]) if (asked.has(name)) form[name].value = asked.get(name);
@@ -32,12 +32,13 @@ export function start(said, open) {
   chosen = asked.get("alert");
 }
 
-/** Write the filters, the view and the chosen incident into the address, so that it can be shared. */
-export function address(view) {
+/** Write the filters, the view, the map's place and the chosen incident into the address, so that it can be shared. */
+export function address(view, at) {
   const now = new URLSearchParams(location.search);
   const form = new FormData($("#filters"));
   for (const [name, value] of form) value && !(name === "status" && value === "live") ? now.set(name, value) : now.delete(name);
   if (view) now.set("view", view);
+  if (at) now.set("at", at);
   chosen ? now.set("alert", chosen) : now.delete("alert");
   history.replaceState(null, "", `?${now}`);
 }
@@ -78,7 +79,7 @@ function shown() {
   const words = q.trim().toLowerCase();
   const rank = (i) => site.severities.indexOf(i.severity) + (isOpen(i) ? 10 : 0) + (i.muted ? -5 : 0);
   return all()
-    .filter((i) => (status === "live" ? isOpen(i) : !status || i.status === status))
+    .filter((i) => (status === "live" ? isOpen(i) : status === "any" || i.status === status))
     .filter((i) => (!severity || i.severity === severity) && (!kind || i.reason.happenings.some((h) => h.kind === kind)))
     .filter((i) => !words || [i.alert, what(i), place(i), i.rule, i.assigned_to, i.acknowledged_by, ...i.subjects, ...i.agencies].join(" ").toLowerCase().includes(words))
     .sort((a, b) => rank(b) - rank(a) || b.raised.localeCompare(a.raised));
@@ -92,7 +93,7 @@ export function draw() {
       el("span", { class: "what" }, what(i)),
       el("span", { class: "age", title: i.raised }, age(i.raised)),
       el("span", { class: "where" }, `${place(i)} · ${agency(i.lead)}`),
-      el("span", { class: "state" }, i.muted ? t("muted") : i.disputed ? t("disputed") : t(i.status)),
+      el("span", { class: "state" }, i.muted ? t("is_silenced") : i.disputed ? t("is_disputed") : t(i.status)),
     ));
   $("#list").replaceChildren(...rows);
   $("#list").setAttribute("aria-activedescendant", chosen ? `i-${chosen}` : "");

@@ -33,6 +33,9 @@ export async function start(site) {
   for (const [name, data] of Object.entries(scene)) chart.addSource(name, { type: "geojson", data });
   if (site.base_map) chart.addSource("base", { type: "vector", tiles: [`${location.origin}/api/tiles/{z}/{x}/{y}`], maxzoom: 14 });
   style();
+  const asked = new URLSearchParams(location.search).get("at")?.split(",").map(Number);
+  if (asked?.length === 3 && asked.every(Number.isFinite)) chart.jumpTo({ center: asked.slice(0, 2), zoom: asked[2] });
+  chart.on("moveend", () => { const { lng, lat } = chart.getCenter(); list.address(null, `${lng.toFixed(5)},${lat.toFixed(5)},${chart.getZoom().toFixed(2)}`); });
   chart.on("move", soon);
   chart.on("resize", soon);
   chart.on("click", picked);
@@ -40,10 +43,12 @@ export async function start(site) {
   soon();
 }
 
+/** Where the zones are; without any, the sensors; without those, the line. */
 function extent(scene) {
-  const points = [...scene.sensors.features, ...scene.zones.features].flatMap((f) => f.geometry.coordinates.flat(9)).reduce((all, v, i, a) => (i % 2 ? all : [...all, [v, a[i + 1]]]), []);
-  const [lon, lat] = [points.map((p) => p[0]), points.map((p) => p[1])];
-  return points.length ? [[Math.min(...lon), Math.min(...lat)], [Math.max(...lon), Math.max(...lat)]] : [[-111, 31], [-110, 32]];
+  const features = [scene.zones, scene.sensors, scene.lines].map((c) => c.features).find((found) => found.length) ?? [];
+  const flat = features.flatMap((f) => f.geometry.coordinates.flat(9));
+  const lon = flat.filter((_, n) => n % 2 === 0), lat = flat.filter((_, n) => n % 2 === 1);
+  return lon.length ? [[Math.min(...lon), Math.min(...lat)], [Math.max(...lon), Math.max(...lat)]] : [[-180, -60], [180, 75]];
 }
 
 /** The layers that stand, in the colours of the theme. */

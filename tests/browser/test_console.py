@@ -1,0 +1,336 @@
+"""The watch officer's page in real Chromium, against a service that runs: each story as an officer would do it."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.desk import PASSWORD, Desk, Running, browser, running
+from tests.site import until
+
+SHOTS = os.environ.get("SCREENSHOTS")  # a folder, for who wants to look
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("console")) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright, browser(playwright) as launched:
+        yield launched
+
+
+@pytest.fixture
+def desk(site: Running, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """A supervisor's page, which in the end has asked nobody else for anything, and complained of nothing."""
+    opened = Desk(chromium, site.url, "okafor")
+    yield opened
+    if SHOTS:
+        opened.page.screenshot(path=Path(SHOTS) / f"{request.node.name}.png")
+    assert [url for url in opened.asked if not url.startswith((opened.url, "blob:", "data:"))] == []
+    assert opened.wrong == []
+    opened.close()
+
+
+def of_agency(site: Running, agency: str) -> set[str]:
+    live = ("open", "acknowledged", "assigned")
+    return {i["alert"] for i in site.outbox.incidents(agency=agency) if i["status"] in live}
+
+
+def crossing(site: Running) -> str:
+    """The key of an alert that nobody has acknowledged yet."""
+    return str(next(i["alert"] for i in site.outbox.incidents(open_only=True) if i["status"] == "open"))
+
+
+def status_of(site: Running, key: str) -> str:
+    return str(site.outbox.history_of(key)[-1]["status"])
+
+
+def chosen(desk: Desk, key: str) -> None:
+    desk.page.click(f"#i-{key}")
+    desk.page.wait_for_selector("#detail .actions")
+
+
+# ── signing in ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nobody_sees_anything_before_signing_in_and_a_wrong_password_says_so(site: Running, chromium: Browser) -> None:
+    desk = Desk(chromium, site.url)
+    desk.page.wait_for_selector("#sign-in:not([hidden])")
+    assert desk.page.is_hidden("#desk")
+    desk.page.fill("[name=account]", "garcia")
+    desk.page.fill("[name=password]", "wrong")
+    desk.page.click("#sign-in button")
+    until(lambda: desk.page.inner_text("#sign-in .wrong"), "it says so")
+    desk.sign_in("garcia")
+    assert "Border patrol station" in desk.page.inner_text("#person")
+    desk.page.click("#sign-out")
+    desk.page.wait_for_selector("#sign-in:not([hidden])")
+    assert httpx.get(f"{site.url}/api/incidents").status_code == 401
+    desk.close()
+
+
+# ── incidents ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_list_has_what_the_service_has_and_the_title_counts_what_waits(site: Running, desk: Desk) -> None:
+    until(lambda: desk.keys() == of_agency(site, ""), "the page shows all that is open")
+    assert re.match(r"\(\d+\) [▲◆●○] ", desk.page.title())
+    worst = desk.page.inner_text("#list li .badge")
+    assert worst.startswith("▲") or "critical" not in {i["severity"] for i in site.outbox.incidents(open_only=True)}
+
+
+def test_one_key_acknowledges_and_another_page_sees_it_at_once(site: Running, desk: Desk, chromium: Browser) -> None:
+    other, key = Desk(chromium, site.url, "garcia"), crossing(site)
+    chosen(desk, key)
+    desk.page.keyboard.press("a")
+    until(lambda: status_of(site, key) == "acknowledged", "the service knows")
+    row = f"#i-{key} .state"
+    until(lambda: "acknowledged" in other.page.inner_text(row), "the other officer sees it")
+    assert site.outbox.history_of(key)[-1]["acknowledged_by"] == "okafor"
+    other.close()
+
+
+def test_assign_note_hand_over_and_resolve_with_what_it_was(site: Running, desk: Desk) -> None:
+    key = crossing(site)
+    chosen(desk, key)
+    page = desk.page
+    page.keyboard.press("s")
+    page.fill("dialog [name=to]", "unit-7")
+    page.keyboard.press("Enter")
+    until(lambda: site.outbox.history_of(key)[-1]["assigned_to"] == "unit-7", "it is assigned")
+    page.keyboard.press("n")
+    page.fill("dialog [name=note]", "two adults, <b>one</b> child")
+    page.click("dialog button.main")
+    until(lambda: "one</b> child" in page.inner_text("#detail"), "the note is shown as it was written")
+    page.keyboard.press("h")
+    page.select_option("dialog [name=to]", "sheriff-cochise")
+    page.click("dialog button.main")
+    until(lambda: site.outbox.history_of(key)[-1]["offered_to"] == "sheriff-cochise", "it is offered")
+    page.keyboard.press("r")
+    page.select_option("dialog [name=disposition]", "animal")
+    page.click("dialog button.main")
+    until(lambda: status_of(site, key) == "resolved", "it is resolved")
+    assert site.outbox.history_of(key)[-1]["resolution"] == "animal"
+
+
+def test_a_silence_with_its_reason_mutes_and_can_be_ended(site: Running, desk: Desk) -> None:
+    until(lambda: any(i["status"] == "open" and not i["muted"] for i in site.outbox.incidents(True)), "one is open")
+    key = crossing(site)
+    chosen(desk, key)
+    desk.page.keyboard.press("x")
+    desk.page.fill("dialog [name=reason]", "ranch hands")
+    desk.page.click("dialog button.main")
+    until(lambda: site.outbox.history_of(key)[-1]["muted"], "it is muted")
+    desk.page.keyboard.press("4")
+    desk.page.wait_for_selector("#view-shift:not([hidden])")
+    until(lambda: _again(desk, "ranch hands"), "the silence is listed")
+    desk.page.click("#view-shift td button:has-text('End')")
+    until(lambda: not site.outbox.history_of(key)[-1]["muted"], "it is over")
+
+
+def _again(desk: Desk, words: str) -> bool:
+    desk.page.keyboard.press("1")
+    desk.page.keyboard.press("4")
+    time.sleep(0.5)
+    return words in desk.page.inner_text("#view-shift")
+
+
+def test_why_it_was_raised_grouped_and_routed_stands_beside_it(site: Running, desk: Desk) -> None:
+    key = next(i["alert"] for i in site.outbox.incidents() if "mou-1" in str(i["reason"]["routing"]))
+    desk.page.goto(f"{desk.url}/?alert={key}&status=any")
+    desk.page.wait_for_selector("#detail .actions")
+    said = desk.page.inner_text("#detail")
+    for words in ("What is in it", "Why sent there", "Memorandum of understanding 1", "Evidence", "in order", "UTC"):
+        assert words in said
+
+
+def test_filters_live_in_the_address_and_a_shared_view_is_the_same(
+    site: Running, desk: Desk, chromium: Browser
+) -> None:
+    desk.page.select_option("[name=severity]", "critical")
+    desk.page.select_option("[name=status]", "any")
+    address = desk.page.evaluate("location.href")
+    assert "severity=critical" in address
+    other = Desk(chromium, site.url, "okafor")
+    other.page.goto(address)
+    other.page.wait_for_selector("#desk:not([hidden])")
+    expected = {i["alert"] for i in site.outbox.incidents() if i["severity"] == "critical"}
+    until(lambda: other.keys() == desk.keys() >= expected, "both show the same")
+    other.close()
+
+
+# ── what each agency sees ────────────────────────────────────────────────────────────────────────
+
+
+def test_an_officer_sees_what_his_agency_may_see_and_no_plate(site: Running, chromium: Browser) -> None:
+    desk = Desk(chromium, site.url, "begay")
+    until(lambda: desk.keys() == of_agency(site, "park-rangers"), "his agency's alerts")
+    until(lambda: any(i["reason"]["kind"] == "watched_plate" for i in site.outbox.incidents()), "a plate was read")
+    whole = {i["alert"]: i for i in site.outbox.incidents()}
+    plates = {h["detail"]["plate"] for i in whole.values() for h in i["reason"]["happenings"] if "plate" in h["detail"]}
+    with site.as_("begay") as program:
+        span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
+        said = program.get("/api/incidents").text + program.get("/api/shift/report", params=span).text
+        said += "".join(program.get(f"/api/incidents/{key}").text for key in whole)
+        others = [key for key in whole if "park-rangers" not in whole[key]["agencies"]]
+        assert all(program.get(f"/api/incidents/{key}").status_code == 404 for key in others)
+    assert plates
+    assert not [plate for plate in plates if plate in said]
+    desk.close()
+
+
+# ── nothing is missed ────────────────────────────────────────────────────────────────────────────
+
+
+def test_over_a_lost_connection_and_a_killed_console_no_incident_is_missing_on_the_page(
+    site: Running, desk: Desk
+) -> None:
+    before = len(site.outbox.incidents())
+    desk.page.select_option("[name=status]", "any")
+    for _ in range(3):
+        command = ["pgrep", "-P", str(site.pid), "-f", "console_process"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+        time.sleep(4)
+    desk.context.set_offline(True)
+    time.sleep(3)
+    desk.context.set_offline(False)
+    until(lambda: len(site.outbox.incidents()) > before, "more has happened", 120)
+    desk.page.wait_for_selector("#lost[hidden]", state="attached")
+    until(lambda: desk.keys() == {i["alert"] for i in site.outbox.incidents()}, "all of it is on the page")
+    desk.wrong = [w for w in desk.wrong if "ERR_" not in w]  # the connections that we cut
+
+
+# ── sensors, history, shift ──────────────────────────────────────────────────────────────────────
+
+
+def test_every_sensor_is_listed_with_when_it_was_last_heard(site: Running, desk: Desk) -> None:
+    desk.page.keyboard.press("2")
+    desk.page.wait_for_selector("#view-sensors table")
+    assert desk.page.locator("#view-sensors table").first.locator("tbody tr").count() == 66
+    assert "Ground radar, west hill (radar-west)" in desk.page.inner_text("#view-sensors")
+
+
+def test_an_hour_can_be_replayed_on_the_map_and_it_is_in_the_audit_log(site: Running, desk: Desk) -> None:
+    desk.page.keyboard.press("3")
+    desk.page.fill("[name=reason]", "after-action review")
+    desk.page.click("#view-history button.main")
+    desk.page.wait_for_selector("#view-map #player")
+    until(lambda: "Replay" in desk.page.inner_text("#map-time"), "the map shows another time")
+    desk.page.click("#player button:has-text('Play')")
+    first = desk.page.inner_text("#map-time")
+    until(lambda: desk.page.inner_text("#map-time") != first, "it moves")
+    desk.page.click("#player button:has-text('Back to live')")
+    until(lambda: "Replay" not in desk.page.inner_text("#map-time"), "back to now")
+    assert "after-action review" in (site.site / "state" / "audit.log").read_text()
+
+
+def test_a_note_is_left_for_who_comes_next_and_the_report_counts(site: Running, desk: Desk) -> None:
+    desk.page.keyboard.press("4")
+    desk.page.fill("#view-shift textarea", "Gate 4 stands open; the ranger knows.")
+    desk.page.click("#view-shift form button")
+    until(lambda: "Gate 4 stands open" in desk.page.inner_text("#view-shift .notes"), "the note is there")
+    raised = int(desk.page.inner_text("#view-shift table:nth-of-type(2) tbody tr td.number"))
+    assert 4 <= raised <= len(site.outbox.incidents())
+
+
+# ── the map ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_map_draws_what_moves_and_a_click_on_an_incident_opens_it(site: Running, desk: Desk) -> None:
+    drawn = "import('/static/map.js').then(map => map.drawn.tracks)"
+    until(lambda: desk.page.evaluate(drawn) > 3, "tracks are on the map")
+    key = crossing(site)
+    desk.page.goto(f"{desk.url}/?alert={key}&status=any")
+    desk.page.wait_for_selector("#detail .actions")
+    time.sleep(1.0)
+    desk.page.keyboard.press("Escape")
+    assert desk.page.is_hidden("#detail")
+    box = desk.page.locator("#map").bounding_box()
+    assert box is not None
+    desk.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    desk.page.wait_for_selector("#detail .actions")
+
+
+# ── for everybody ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_of_it_works_by_keyboard_alone(site: Running, desk: Desk) -> None:
+    page = desk.page
+    page.keyboard.press("j")
+    page.wait_for_selector("#detail .actions")
+    first = page.get_attribute("#list [aria-selected=true]", "data-key")
+    page.keyboard.press("ArrowDown")
+    until(lambda: page.get_attribute("#list [aria-selected=true]", "data-key") != first, "the next one")
+    page.focus("#list")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.closest('#detail') !== null")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#detail")
+    page.keyboard.press("?")
+    assert page.is_visible("dialog[open]")
+    page.keyboard.press("Escape")
+    for number, view in enumerate(("map", "sensors", "history", "shift"), 1):
+        page.keyboard.press(str(number))
+        page.wait_for_selector(f"#view-{view}:not([hidden])")
+
+
+def test_a_screen_reader_finds_a_name_on_everything_and_is_told_of_what_is_new(desk: Desk) -> None:
+    tree = desk.page.locator("body").aria_snapshot()
+    bare = re.compile(r"- (button|textbox|combobox|searchbox|checkbox|link)( \[.*\])?:?$")
+    nameless = [line for line in tree.splitlines() if bare.search(line)]
+    assert nameless == []
+    assert desk.page.get_attribute("#announce", "aria-live") == "assertive"
+    desk.page.evaluate("""import('/static/list.js').then(list => {
+        const one = list.all().find(i => i.status !== 'resolved');
+        list.take({...one, alert: 'A0000000000000', revision: 1, status: 'open', muted: null, acknowledged_by: null}, true);
+    })""")
+    until(lambda: "New incident" in desk.page.inner_text("#announce"), "it is announced")
+    assert desk.page.evaluate("import('/static/sound.js').then(sound => sound.rung.length)") >= 1
+    assert "new" in (desk.page.get_attribute("#i-A0000000000000", "class") or "")
+
+
+def test_spanish_has_every_word_and_the_page_speaks_it(desk: Desk) -> None:
+    assert desk.page.evaluate("import('/static/text.js').then(text => text.missing())") == []
+    desk.page.select_option("#language", "es")
+    until(lambda: "Incidentes" in desk.page.inner_text("#incidents h2"), "the page speaks Spanish")
+    assert desk.page.get_attribute("html", "lang") == "es"
+    desk.page.evaluate("localStorage.removeItem('language')")
+
+
+def test_on_a_tablet_everything_fits(site: Running, desk: Desk) -> None:
+    for width, height in ((1024, 768), (768, 1024)):
+        desk.page.set_viewport_size({"width": width, "height": height})
+        assert desk.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        chosen(desk, next(iter(desk.keys())))
+        assert desk.page.locator("#detail .actions button").first.is_visible()
+        desk.page.keyboard.press("Escape")
+
+
+def test_times_are_in_the_sites_zone_with_utc_beside_them(desk: Desk) -> None:
+    clock = desk.page.inner_text("#clock")
+    local, utc = re.findall(r"(\d\d):\d\d:\d\d", clock)
+    assert (int(utc) - int(local)) % 24 == 7  # Phoenix keeps UTC−7 all year
+    assert "UTC" in clock
+
+
+def test_without_accounts_this_machine_is_let_in_and_told_so(tmp_path: Path, chromium: Browser) -> None:
+    with running(tmp_path, incidents=1, accounts=False) as open_site:
+        desk = Desk(chromium, open_site.url)
+        desk.page.wait_for_selector("#map canvas")
+        assert "no accounts" in desk.page.inner_text("#person")
+        assert PASSWORD not in desk.page.content()
+        desk.close()
