@@ -6,6 +6,7 @@ says where it stood (`Last-Event-ID`) and misses nothing; the number outlives a 
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ class Hub:
         self.picture: dict[str, Any] = NOTHING
         self.pictures = 0  # how many there have been
         self._file = (0, 0)
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()
         self._subjects: dict[str, tuple[int, frozenset[str]]] = {}
 
     async def run(self) -> None:
@@ -38,8 +39,8 @@ class Hub:
             newest, changed = self._desk.outbox.newest_number(), self._look()
             if changed or newest != self.newest:
                 self.newest = newest
-                async with self._news:
-                    self._news.notify_all()
+                told, self._news = self._news, asyncio.Event()
+                told.set()
             await asyncio.sleep(POLL_S)
 
     def _look(self) -> bool:
@@ -57,11 +58,8 @@ class Hub:
 
     async def news(self, seconds: float) -> None:
         """Until there is something new, or the time is up."""
-        async with self._news:
-            try:
-                await asyncio.wait_for(self._news.wait(), seconds)
-            except TimeoutError:
-                return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
 
     def seen_by(self, agency: str) -> dict[str, Any]:
         """The picture, as an agency may see it."""

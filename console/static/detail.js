@@ -7,7 +7,7 @@ import { fly } from "./map.js";
 import { get, post } from "./server.js";
 import { t } from "./text.js";
 import { local, utc, whole } from "./times.js";
-import { SIGN, agency, isOpen, kindOf, place, position, sensor, subject, what } from "./words.js";
+import { SIGN, agency, isOpen, kindOf, place, position, sensor, what } from "./words.js";
 
 let me, site, showing = null, whole_ = null;
 
@@ -130,4 +130,3 @@ function silenceOf(i, said) {
   const matchers = { ...(said.zone ? { zone: i.zone } : {}), ...(said.rule || !said.zone ? { rule: i.rule } : {}) };
   return { matchers, reason: said.reason, hours: Number(said.hours) };
 }
-export { subject };

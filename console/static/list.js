@@ -4,7 +4,7 @@ import { $, announce, el } from "./dom.js";
 import { alarm } from "./sound.js";
 import { t } from "./text.js";
 import { age } from "./times.js";
-import { SIGN, agency, isOpen, kindOf, place, what } from "./words.js";
+import { SIGN, agency, isOpen, place, what } from "./words.js";
 
 const incidents = new Map();
 const fresh = new Set(); // not looked at yet
@@ -111,4 +111,3 @@ export function grow() {
     if (incident) row.querySelector(".age").textContent = age(incident.raised);
   }
 }
-export { kindOf };

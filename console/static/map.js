@@ -6,10 +6,10 @@ import * as list from "./list.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
 import { local, utc } from "./times.js";
-import { SIGN, isOpen, what } from "./words.js";
+import { SIGN, isOpen } from "./words.js";
 
 const LAYERS = ["line", "zones", "jurisdictions", "cover", "tracks", "tails", "uncertainty", "units", "incidents"];
-const TAIL_S = 60, TAIL_STEP_S = 4, M_PER_DEGREE = 111320;
+const TAIL_S = 60, TAIL_STEP_S = 4;
 const [ID, LAT, LON, MAJOR, MINOR, ANGLE, , , CLASS, SHARE, EXISTENCE, UNIT] = Array(12).keys();
 const on = Object.fromEntries(LAYERS.map((name) => [name, name !== "jurisdictions"]));
 const tails = new Map(); // track → [[second, x, y], …] in mercator units
@@ -164,7 +164,15 @@ function draw() {
     }
   }
   if (on.units && !replaying) for (const [id, name, lat, lon] of now.units) label(g, px(x(lon)), py(y(lat)), name || id);
-  if (on.incidents) for (const i of list.all()) if (isOpen(i)) pin(g, px(x(i.lon)), py(y(i.lat)), i);
+  if (on.incidents) {
+    // Where its subjects are now, or where it was last.
+    const places = new Map(now.tracks.map((track) => [track[ID], track]));
+    for (const i of list.all()) {
+      if (!isOpen(i)) continue;
+      const subject = i.subjects.map((s) => places.get(s)).find(Boolean);
+      pin(g, px(x(subject?.[LON] ?? i.lon)), py(y(subject?.[LAT] ?? i.lat)), i);
+    }
+  }
   drawn.frames++;
   drawn.tracks = now.tracks.length;
   $("#map-time").textContent = now.time ? `${replaying ? `${t("replaying")} ` : ""}${local(now.time)} · ${utc(now.time)}` : "";
@@ -231,4 +239,3 @@ function picked(event) {
   $("#map-time").textContent = track ? `${track[ID]} · ${t(track[CLASS])} ${Math.round(track[SHARE] * 100)} % · ${t("sure")} ${Math.round(track[EXISTENCE] * 100)} % ${track[UNIT]}` : $("#map-time").textContent;
 }
 export const mercator = { x, y };
-export { M_PER_DEGREE, what };

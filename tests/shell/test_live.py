@@ -188,6 +188,7 @@ def test_the_demonstration_ends_by_itself_with_alerts_at_agencies(options: list[
     assert done.returncode == 0, done.stderr
     assert "crossed the border line inbound" in done.stdout
     assert "border-patrol:" in done.stderr
+    assert "The console is at http://127.0.0.1:" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,205 @@
+"""The parts of the console that need no server: accounts, sessions, what an agency sees, colours, the shift's figures."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from console.people import LOCAL, ROLES, Account, Accounts, May, Person, hashed, matches, token_hash
+from console.records import Lasting, Records
+from console.report import shift_report
+from console.scope import areas_of, tracks_for
+from runtime.configuration import load
+from runtime.mistakes import Mistakes
+from runtime.scene import areas, scene_of
+from tests.builders import shipped_world
+from tests.site import CONFIGS, marchwarden, site_at
+
+STATIC = Path(__file__).parents[2] / "console" / "static"
+
+
+# ── who may ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_password_is_known_by_its_hash_alone() -> None:
+    kept = hashed("correct horse")
+    assert matches("correct horse", kept)
+    assert not matches("correct horsf", kept)
+    assert hashed("correct horse") != kept
+    assert "correct" not in kept
+    assert not any(matches("x", broken) for broken in ("", "scrypt$", "scrypt$zz$zz", "plain$x"))
+
+
+def test_people_and_programs_are_told_apart() -> None:
+    garcia, dispatch = Person("garcia", "", "a", "officer"), Person("dispatch", "", "a", "observer")
+    accounts = Accounts([Account(garcia, password=hashed("pw")), Account(dispatch, token=token_hash("secret"))])
+    assert accounts.with_password("garcia", "pw") == garcia
+    assert accounts.with_password("garcia", "") is None
+    assert accounts.with_password("dispatch", "") is None
+    assert accounts.with_password("nobody", "pw") is None
+    assert accounts.with_token("secret") == dispatch
+    assert accounts.with_token("") is None
+    assert accounts.of_id(LOCAL.id) is None
+
+
+def test_without_accounts_there_is_only_this_machine() -> None:
+    assert Accounts([]).of_id(LOCAL.id) == LOCAL
+    assert Accounts([]).of_id("garcia") is None
+
+
+def test_only_officers_and_supervisors_act_and_technicians_see_no_incident() -> None:
+    assert {role for role, may in ROLES.items() if May.ACT in may} == {"officer", "supervisor"}
+    assert May.SEE not in ROLES["technician"]
+
+
+def test_a_session_ends_by_itself_by_being_idle_and_by_hand(tmp_path: Path) -> None:
+    records = Records(tmp_path / "console.db", Lasting(whole_s=1000, idle_s=100))
+    token = records.begin("garcia", 0)
+    assert records.account_of(token, 90) == "garcia"
+    assert records.account_of(token, 180) == "garcia"  # it was used meanwhile
+    assert records.account_of(token, 281) is None
+    assert records.account_of(token, 181) is None  # and stays ended
+    lasting = records.begin("garcia", 0)
+    assert [records.account_of(lasting, s) for s in range(50, 1100, 50)] == ["garcia"] * 20 + [None]
+    first, second = records.begin("garcia", 0), records.begin("begay", 0)
+    records.end(first)
+    assert (records.account_of(first, 1), records.account_of(second, 1)) == (None, "begay")
+    assert token.encode() not in (tmp_path / "console.db").read_bytes()
+
+
+def test_notes_are_an_agencys_own(tmp_path: Path) -> None:
+    records = Records(tmp_path / "console.db", Lasting(1000, 100))
+    records.write_note(10, "garcia", "border-patrol", "gate 4")
+    records.write_note(20, "begay", "park-rangers", "fire ban")
+    assert [n["text"] for n in records.notes("border-patrol", 0, 100)] == ["gate 4"]
+    assert [n["text"] for n in records.notes("", 0, 20)] == ["gate 4"]
+
+
+# ── what they see ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_agency_sees_what_moves_in_its_areas_and_what_its_incidents_are_about() -> None:
+    here = areas_of([("a", shapely.box(-111, 31, -110, 32)), ("a", shapely.box(-109, 31, -108, 32))])
+    tracks = [["T1", 31.5, -110.5], ["T2", 31.5, -108.5], ["T3", 31.5, -109.5], ["T4", 40.0, -100.0]]
+    assert [t[0] for t in tracks_for(here, "a", tracks, frozenset({"T4"}))] == ["T1", "T2", "T4"]
+    assert tracks_for(here, "b", tracks, frozenset()) == []
+    assert tracks_for(here, "", tracks, frozenset()) == tracks
+
+
+def test_an_agreement_widens_what_both_its_sides_see() -> None:
+    known = areas(load(CONFIGS))
+    lat, lon = np.array([31.34]), np.array([-110.6])
+    assert known.within("border-patrol", lat, lon).tolist() == [True]
+    assert known.within("sheriff-cochise", lat, lon).tolist() == [False]
+
+
+def test_the_scene_shows_every_sensor_with_what_it_has_in_view() -> None:
+    c, world = load(CONFIGS), shipped_world()
+    scene = scene_of(c, world)
+    assert len(scene["sensors"]["features"]) == len(scene["cover"]["features"]) == len(c.sensors)
+    for place, view in zip(scene["sensors"]["features"], scene["cover"]["features"], strict=True):
+        area = shapely.geometry.shape(view["geometry"])
+        assert shapely.distance(area, shapely.geometry.shape(place["geometry"])) < 0.02
+        assert area.is_valid
+
+
+def test_a_report_counts_what_was_raised_and_what_is_left() -> None:
+    def alert(
+        raised: str, status: str, acknowledged: str | None = None, resolution: str | None = None
+    ) -> dict[str, object]:
+        reason = {"kind": "crossing"}
+        return {"raised": raised, "severity": "major", "reason": reason, "status": status} | {
+            "acknowledged": acknowledged,
+            "resolution": resolution,
+        }
+
+    found = [
+        alert("2026-01-01T07:59:59.000000Z", "open"),
+        alert("2026-01-01T08:00:00.000000Z", "acknowledged", "2026-01-01T08:00:30.000000Z"),
+        alert("2026-01-01T09:00:00.000000Z", "resolved", "2026-01-01T09:00:10.000000Z", "animal"),
+        alert("2026-01-01T16:00:00.000000Z", "open"),
+    ]
+    report = shift_report(found, [], "2026-01-01T08:00:00.000000Z", "2026-01-01T16:00:00.000000Z")
+    assert (report["raised"], report["acknowledged"], report["acknowledged_after_s_median"]) == (2, 2, 20.0)
+    assert (report["dispositions"], len(report["open"])) == ({"animal": 1}, 2)
+
+
+# ── configuration and commands ───────────────────────────────────────────────────────────────────
+
+
+def test_beyond_this_machine_it_needs_tls_and_accounts(tmp_path: Path) -> None:
+    site = site_at(tmp_path)
+    text = (site / "site.toml").read_text()
+    (site / "site.toml").write_text(text + 'host = "0.0.0.0"\n')
+    with pytest.raises(Mistakes) as wrong:
+        load(site)
+    said = [(m.field, m.wrong) for m in wrong.value.found]
+    assert [field for field, _ in said] == ["host", "host"]
+    assert any("without TLS" in words for _, words in said)
+    assert any("without accounts" in words for _, words in said)
+
+
+def test_accounts_are_added_by_command_and_a_wrong_one_leaves_nothing_behind(tmp_path: Path) -> None:
+    site = site_at(tmp_path)
+    made = marchwarden("accounts", "token", site, "dispatch", "--agency", "sheriff-cochise")
+    assert made.returncode == 0, made.stderr
+    accounts = Accounts(
+        Account(Person(w.value.id, w.value.name, w.value.agency, w.value.role), w.value.password, w.value.token)
+        for w in load(site).accounts
+    )
+    assert accounts.with_token(made.stdout.strip()) == Person("dispatch", "", "sheriff-cochise", "observer")
+    kept = (site / "accounts.toml").read_text()
+    assert (site / "accounts.toml").stat().st_mode & 0o077 == 0
+    wrong = marchwarden("accounts", "token", site, "other", "--agency", "sherif-cochise")
+    assert (wrong.returncode, "Did you mean 'sheriff-cochise'?" in wrong.stderr) == (2, True)
+    assert (site / "accounts.toml").read_text() == kept
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _light(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(("theme", "start"), [("dark", ":root {"), ("light", ':root[data-theme="light"] {')])
+def test_words_stand_out_from_what_is_behind_them(theme: str, start: str) -> None:
+    """Contrast of text as WCAG 2.2 (1.4.3) asks: 4.5 to 1."""
+    css = (STATIC / "style.css").read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css[css.index(start) : css.index("}", css.index(start))]))
+
+    def ratio(a: str, b: str) -> float:
+        low, high = sorted((_light(colours[a]), _light(colours[b])))
+        return (high + 0.05) / (low + 0.05)
+
+    words = ("text", "dim", "critical", "major", "minor", "information", "good")
+    pairs = [*((w, behind) for w in words for behind in ("panel", "raised")), ("on-bright", "accent"), ("dim", "back")]
+    poor = {pair: round(ratio(*pair), 2) for pair in pairs if ratio(*pair) < 4.5}
+    assert poor == {}, theme
+
+
+def test_what_is_bundled_stands_with_its_version_and_licence_and_asks_no_other_host() -> None:
+    said = (STATIC / "vendor" / "README.md").read_text()
+    for file in (STATIC / "vendor").iterdir():
+        assert file.name == "README.md" or file.name in said
+    ours = [p for p in STATIC.iterdir() if p.suffix in (".js", ".html", ".css")]
+    assert len(ours) > 10
+    for file in ours:
+        assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", file.read_text()) == [], file.name
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", file.read_text()), file.name
+
+
+def test_every_word_of_the_page_is_in_the_table() -> None:
+    table = set(re.findall(r'^  "?([a-z_-]+)"?: \[', (STATIC / "text.js").read_text(), re.MULTILINE))
+    used = set()
+    for file in STATIC.iterdir():
+        if file.suffix in (".js", ".html") and file.name != "text.js":
+            text = file.read_text()
+            used |= set(re.findall(r'\bt\("([a-z_-]+)"', text))
+            used |= set(re.findall(r'data-(?:text|label|placeholder)="([a-z_-]+)"', text))
+    assert used - table == set()
