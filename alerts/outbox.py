@@ -279,13 +279,15 @@ class Outbox:
 
     # ── for people ───────────────────────────────────────────────────────────────────────────────
 
-    def incidents(self, open_only: bool = False, agency: str = "") -> list[dict[str, Any]]:
-        """The newest revision of every alert, newest first; for an agency, of those that it has, as it may see them."""
+    def incidents(self, open_only: bool = False, agency: str = "", since_ns: int = 0) -> list[dict[str, Any]]:
+        """The newest revision of every alert, newest first: those that are not over, and the others told of since a time.
+
+        For an agency, of those that it has, as it may see them.
+        """
         rows = self._db.execute(
-            f"{SEEN_BY} WHERE r.revision = (SELECT MAX(revision) FROM revisions WHERE alert = r.alert)"
-            + (" AND r.phase != 'cleared'" if open_only else "")
-            + " ORDER BY r.raised_ns DESC, r.number DESC",
-            (agency,),
+            f"{SEEN_BY} WHERE r.revision = (SELECT MAX(revision) FROM revisions WHERE alert = r.alert) "
+            "AND (r.phase != 'cleared' OR (NOT ? AND r.told_ns >= ?)) ORDER BY r.raised_ns DESC, r.number DESC",
+            (agency, open_only, since_ns),
         )
         return [record for _, record in _of_agency(rows, agency)]
 

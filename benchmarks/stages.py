@@ -13,10 +13,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from alerts.places import first_memory, observed
 from scipy.spatial import KDTree
 
-from alerts.subjects import subjects_of
+from alerts.judge import AlertsState, judged, untold
 from benchmarks.publisher import Targets, places, topic_of
 from fusion.association import gated, marginals
 from fusion.layers import frames_of
@@ -27,12 +26,14 @@ from history.embedded import EmbeddedStore
 from history.tables import detection_rows
 from model.messages import Messages
 from model.time import NS
+from model.tracks import Scan
 from model.world import SensorColumns
 from runtime.advance import World
 from runtime.snapshot import snapshot
 from sensors.catalogue import Cameras, Sensor
 from sensors.decode import decode
 from sensors.formats.native import Message
+from sensors.health import unheard
 from sensors.journal import Position, Writer, read
 from sensors.keys import DayKeys
 from sensors.placing import place
@@ -113,8 +114,13 @@ def main() -> None:
     pairs = gated(settings, sensors, world.sectors, tracks, seen)
     frame = frames_of(seen)
     chance = marginals(pairs, frame)
-    memory, _ = observed(world.ground, first_memory(world.ground, 0), subjects_of(T0, fused.scans[-1].tracks))
-    subjects = subjects_of(T0 + NS, fused.scans[-1].tracks)
+    health, nothing = unheard(len(sensors), T0), rows.take(slice(0))
+
+    def judged_once(before: AlertsState, scan: Scan) -> AlertsState:
+        return judged(world.ground, before, nothing, (), (scan,), health, (), scan.time_ns, scan.time_ns)[0]
+
+    alerts = judged_once(untold(), fused.scans[-1])
+    next_scan = replace(fused.scans[-1], after_ns=fused.scans[-1].time_ns, time_ns=fused.scans[-1].time_ns + NS)
     bare = msgspec.json.Decoder(Message)
     lat, lon = wgs84_from_plane(world.sectors, rows.sector, rows.position)
     with tempfile.TemporaryDirectory() as folder:
@@ -158,7 +164,7 @@ def main() -> None:
                 "predict alone",
                 timed(lambda: carried(settings, sensors, tracks, T0 + 8 * NS, T0 + 9 * NS)),
             ),
-            ("judge zones and line", timed(lambda: observed(world.ground, memory, subjects)), "", None),
+            ("judge zones and line", timed(lambda: judged_once(alerts, next_scan)), "", None),
             ("journal, write and sync", timed(journaled), "", None),
             ("journal, read", timed(lambda: next(read(Path(folder) / "journal", keys, Position(0, 0)))), "", None),
             ("history, write and sync", timed(kept), "", None),

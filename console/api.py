@@ -34,6 +34,7 @@ router = APIRouter(prefix="/api", responses=Refused)
 ANSWER_S = 10.0  # how long a page waits to see an action done
 TRIES, TRIES_S = 5, 300.0  # wrong passwords of an account before it has to wait, and for how long
 ROWS_MAX = 500_000
+RELATED_HOURS = 24  # what was over for longer is no longer looked at for what belongs together
 SPAN_MAX = timedelta(hours=24)
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(max_length=200)]
@@ -173,11 +174,11 @@ async def incidents(
     desk: TheDesk,
     person: Seeing,
     open_only: Annotated[bool, Query(alias="open")] = False,
-    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+    hours: Annotated[float, Query(gt=0, le=2160)] = 48,
 ) -> Listed:
-    """The newest revision of every alert, newest first."""
+    """The newest revision of every alert, newest first: those that are not over, and the others told of in so many hours."""
     number = desk.outbox.newest_number()
-    return Listed(number=number, incidents=desk.outbox.incidents(open_only, person.agency)[:limit])
+    return Listed(number=number, incidents=desk.outbox.incidents(open_only, person.agency, _since(desk, hours)))
 
 
 @router.get("/incidents/{key}", operation_id="incident", responses={404: {"description": "None that you may see"}})
@@ -186,7 +187,8 @@ async def incident(desk: TheDesk, person: Seeing, key: Key) -> Whole:
     revisions = _revisions(desk, person, key)
     newest = revisions[-1]
     named = {newest["merged_into"], newest["split_from"], *newest["parts"]} - {None, ""}
-    others = [r for r in desk.outbox.incidents(agency=person.agency) if r["alert"] != key]
+    lately = desk.outbox.incidents(agency=person.agency, since_ns=_since(desk, RELATED_HOURS))
+    others = [r for r in lately if r["alert"] != key]
     related = [r for r in others if r["alert"] in named or set(r["subjects"]) & set(newest["subjects"])]
     sent = [d for d in desk.outbox.deliveries_of(key) if person.agency in ("", d["agency"])]
     desk.audit(person.id, "console incident", key, "")
@@ -213,6 +215,10 @@ async def act(desk: TheDesk, person: Acting, key: Key, action: Doing, said: Deed
 
 
 SPOKEN_FOR = ("accept", "decline", "hand-over", "share")  # an agency does these, not a person
+
+
+def _since(desk: Desk, hours: float) -> int:
+    return int((desk.now_s() - hours * 3600) * NS)
 
 
 def _revisions(desk: Desk, person: Person, key: str) -> list[dict[str, Any]]:
@@ -313,7 +319,9 @@ async def history_tracks(
     desk.audit(person.id, "console history", f"{iso_from_ns(from_ns)}/{iso_from_ns(to_ns)}", reason)
     table = await run_in_threadpool(_asked, desk, Asked("tracks", from_ns, to_ns, limit=ROWS_MAX))
     rows = table.select(["time_ns", "track", "lat", "lon", "class"]).to_pylist()
-    subjects = frozenset(s for r in desk.outbox.incidents(agency=person.agency) for s in r["subjects"])
+    subjects = frozenset(
+        s for r in desk.outbox.incidents(agency=person.agency, since_ns=from_ns) for s in r["subjects"]
+    )
     seen = tracks_for(desk.areas, person.agency, [[r["track"], r["lat"], r["lon"], r] for r in rows], subjects)
     tracks: dict[str, dict[str, Any]] = {}
     for name, lat, lon, row in seen:
@@ -332,7 +340,8 @@ async def history_activity(
 ) -> dict[str, Any]:
     """How many alerts were raised, by severity, in each of so many equal parts of a time."""
     from_ns, to_ns = _span(start, end, timedelta(days=31))
-    found = [r for r in desk.outbox.incidents(agency=person.agency) if from_ns <= _ns(r["raised"]) < to_ns]
+    told = desk.outbox.incidents(agency=person.agency, since_ns=from_ns)
+    found = [r for r in told if from_ns <= _ns(r["raised"]) < to_ns]
     counts: dict[str, list[int]] = {}
     for record in found:
         row = counts.setdefault(record["severity"], [0] * bins)
@@ -393,7 +402,7 @@ async def report(
 ) -> dict[str, Any]:
     """What a shift came to: alerts by severity and kind, how soon they were acknowledged, what they were, what is open."""
     from_ns, to_ns = _span(start, end, timedelta(days=7))
-    found = desk.outbox.incidents(agency=person.agency)
+    found = desk.outbox.incidents(agency=person.agency, since_ns=from_ns)
     notes = desk.records.notes(person.agency, from_ns // NS, to_ns // NS)
     return shift_report(found, notes, iso_from_ns(from_ns), iso_from_ns(to_ns))
 

@@ -127,5 +127,5 @@ def condition(status: dict[str, Any]) -> dict[str, Any]:
         "waiting": status["deliveries"]["waiting"],
         "dead": status["deliveries"]["dead"],
         "sensors": len(sensors),
-        "sensors_offline": sum(bool(s["offline"]) for s in sensors),
+        "offline": [s["sensor"] for s in sensors if s["offline"]],
     }

@@ -11,7 +11,7 @@ import * as shift from "./shift.js";
 import * as sound from "./sound.js";
 import { speak, t } from "./text.js";
 import * as times from "./times.js";
-import { names } from "./words.js";
+import { isOpen, names } from "./words.js";
 
 const VIEWS = ["map", "sensors", "history", "shift"];
 let me, site, view = "map", pending = 0;
@@ -65,8 +65,10 @@ function lost(gone) {
 
 function condition(said) {
   times.serverSays(said.time);
+  const silent = list.all().filter((i) => isOpen(i) && i.reason.kind === "silent_sensor").map((i) => i.zone);
+  map.sensorsDown([...said.offline, ...silent]);
   const bad = !said.running ? t("not_running") : !said.connected ? t("broker_away") : said.behind_s > 10 ? t("behind", said.behind_s) : said.dead ? t("dead_letters", said.dead) : "";
-  const words = bad || t("all_well", said.tracks, `${said.sensors - said.sensors_offline}/${said.sensors}`);
+  const words = bad || t("all_well", said.tracks, `${said.sensors - said.offline.length}/${said.sensors}`);
   if ($("#condition").textContent !== words) $("#condition").textContent = words;
   $("#condition").className = bad ? "bad" : "";
 }

@@ -13,14 +13,14 @@ const TAIL_S = 60, TAIL_STEP_S = 4;
 const [ID, LAT, LON, MAJOR, MINOR, ANGLE, , , CLASS, SHARE, EXISTENCE, UNIT] = Array(12).keys();
 const on = Object.fromEntries(LAYERS.map((name) => [name, name !== "jurisdictions"]));
 const tails = new Map(); // track → [[second, x, y], …] in mercator units
-let chart = null, canvas, picture = { tracks: [], units: [] }, replaying = null, colours = {}, hits = [], frame = 0;
+let chart = null, canvas, stands = null, down = "", picture = { tracks: [], units: [] }, replaying = null, colours = {}, hits = [], frame = 0;
 export const drawn = { frames: 0, tracks: 0 }; // for measurements
 
 const x = (lon) => (lon + 180) / 360;
 const y = (lat) => 0.5 - Math.log(Math.tan(Math.PI / 4 + (lat * Math.PI) / 360)) / (2 * Math.PI);
 
 export async function start(site) {
-  const scene = await get("scene");
+  const scene = (stands = await get("scene"));
   setWorkerUrl(new URL("./vendor/maplibre-gl-worker.mjs", import.meta.url).href);
   const bounds = extent(scene);
   chart = new Chart({ container: "map", style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0 });
@@ -88,12 +88,13 @@ function base() {
   ];
 }
 
+/** Those that are down or silent, in another colour. */
 export function sensorsDown(names) {
-  const source = chart?.getSource("sensors");
-  if (!source) return;
-  const down = new Set(names), data = structuredClone(source.serialize().data);
-  for (const f of data.features) f.properties.down = down.has(f.properties.id);
-  source.setData(data);
+  const source = chart?.getSource("sensors"), said = [...new Set(names)].sort().join(" ");
+  if (!source || said === down) return;
+  down = said;
+  for (const f of stands.sensors.features) f.properties.down = names.includes(f.properties.id);
+  source.setData(stands.sensors);
 }
 
 // ── what moves ──

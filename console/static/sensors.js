@@ -1,7 +1,6 @@
 // The sensors: which are well, when each was last heard, and how often each cries wolf.
 
 import { $, el, table } from "./dom.js";
-import { sensorsDown } from "./map.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
 import { age, whole } from "./times.js";
@@ -15,7 +14,6 @@ export async function show() {
     share.set(d.sensor, [sum[0] + d.nuisance, sum[1] + d.nuisance + d.genuine]);
   }
   const order = [...said.sensors].sort((a, b) => b.offline - a.offline || !a.heard - !b.heard || a.sensor.localeCompare(b.sensor));
-  sensorsDown(said.sensors.filter((s) => s.offline).map((s) => s.sensor));
   $("#view-sensors").replaceChildren(
     el("h2", {}, `${t("sensors")} (${said.sensors.length})`),
     table([t("sensor"), t("state"), t("last_heard"), t("messages"), t("rejected"), t("battery"), t("nuisance_share")], order.map((s) => [

@@ -13,6 +13,7 @@ export function turn(on) {
 export function alarm(severity) {
   if (!wanted) return;
   rung.push(severity);
+  if (!navigator.userActivation?.hasBeenActive) return; // nobody has touched the page yet: the browser would refuse
   context ??= new AudioContext();
   context.resume();
   TONES[severity]?.forEach((tone, n) => {

@@ -14,7 +14,7 @@ from alerts.channels.results import Delivered, Refused, Result, TryAgain
 from alerts.delivery import ATTEMPTS_MAX, LONGEST_WAIT_S, MINUTE_NS, Allowance, deliver, next_try_ns
 from alerts.outbox import Commit, Due, Outbox, UnknownAlert
 from alerts.wire import delivery_key
-from model.alerts import Alert, Delivery
+from model.alerts import Alert, Delivery, Phase, View
 from model.rejections import Reason, Rejection
 from model.time import NS
 from tests.builders import T0
@@ -49,6 +49,30 @@ def test_what_is_committed_twice_is_there_once(tmp_path: Path) -> None:
     assert len(outbox.due("c", T0)) == 1
     assert [i["alert"] for i in outbox.incidents()] == [ALERT.incident.key]
     assert outbox.snapshot() == (b"state", {}, 7)
+
+
+def test_an_agency_reads_its_own_view_of_what_it_has_and_nothing_of_what_it_has_not(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    agency = ALERT.incident.routed[0].agency
+    less = json.dumps({"alert": ALERT.incident.key, "agencies": [agency], "text": "less"}).encode()
+    outbox.tell((ALERT,), (), (View(ALERT.incident.key, ALERT.incident.revision, agency, less),))
+    for read in (
+        lambda who: outbox.incidents(agency=who),
+        lambda who: outbox.history_of(ALERT.incident.key, who),
+        lambda who: [record for _, record in outbox.revisions_after(0, who)],
+    ):
+        assert [record["text"] for record in read(agency)] == ["less"]
+        assert [record["text"] for record in read("")] == [ALERT.text]
+        assert read("another") == []
+
+
+def test_what_has_long_been_over_is_left_out_and_what_is_open_never_is(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    over = replace(ALERT, incident=replace(ALERT.incident, key="A0", phase=Phase.CLEARED))
+    outbox.tell((ALERT, over), ())
+    assert {i["alert"] for i in outbox.incidents(since_ns=ALERT.told_ns)} == {ALERT.incident.key, "A0"}
+    assert [i["alert"] for i in outbox.incidents(since_ns=ALERT.told_ns + 1)] == [ALERT.incident.key]
+    assert [i["alert"] for i in outbox.incidents(open_only=True)] == [ALERT.incident.key]
 
 
 def test_a_commit_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
