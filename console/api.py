@@ -33,6 +33,7 @@ from model.time import NS, iso_from_ns
 router = APIRouter(prefix="/api", responses=Refused)
 ANSWER_S = 10.0  # how long a page waits to see an action done
 TRIES, TRIES_S = 5, 300.0  # wrong passwords of an account before it has to wait, and for how long
+LOOK_S, LOOKS_MAX = 600.0, 10_000
 ROWS_MAX = 500_000
 RELATED_HOURS = 24  # what was over for longer is no longer looked at for what belongs together
 SPAN_MAX = timedelta(hours=24)
@@ -182,7 +183,7 @@ async def incidents(
 
 
 @router.get("/incidents/{key}", operation_id="incident", responses={404: {"description": "None that you may see"}})
-async def incident(desk: TheDesk, person: Seeing, key: Key) -> Whole:
+async def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) -> Whole:
     """One alert: why it was raised, grouped, told again and sent where it was sent."""
     revisions = _revisions(desk, person, key)
     newest = revisions[-1]
@@ -191,7 +192,7 @@ async def incident(desk: TheDesk, person: Seeing, key: Key) -> Whole:
     others = [r for r in lately if r["alert"] != key]
     related = [r for r in others if r["alert"] in named or set(r["subjects"]) & set(newest["subjects"])]
     sent = [d for d in desk.outbox.deliveries_of(key) if person.agency in ("", d["agency"])]
-    desk.audit(person.id, "console incident", key, "")
+    _looked(request.app.state.looked, desk, person, key)
     return Whole(incident=newest, revisions=revisions, deliveries=sent, related=related)
 
 
@@ -215,6 +216,16 @@ async def act(desk: TheDesk, person: Acting, key: Key, action: Doing, said: Deed
 
 
 SPOKEN_FOR = ("accept", "decline", "hand-over", "share")  # an agency does these, not a person
+
+
+def _looked(looks: dict[tuple[str, str], float], desk: Desk, person: Person, key: str) -> None:
+    """Into the audit log, once for as long as somebody keeps looking at the same."""
+    now_s = desk.now_s()
+    if now_s - looks.get((person.id, key), -LOOK_S) >= LOOK_S:
+        desk.audit(person.id, "console incident", key, "")
+        if len(looks) > LOOKS_MAX:
+            looks.clear()
+        looks[person.id, key] = now_s
 
 
 def _since(desk: Desk, hours: float) -> int:

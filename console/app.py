@@ -36,7 +36,7 @@ def make_app(desk: Desk) -> FastAPI:
         title="Marchwarden", version="1", docs_url=None, redoc_url=None, lifespan=lives, openapi_url="/api/openapi.json"
     )
     app.state.desk = desk
-    app.state.wrong = {}
+    app.state.wrong, app.state.looked = {}, {}
     app.include_router(api.router)
     _signs_of_life(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

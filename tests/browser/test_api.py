@@ -147,6 +147,16 @@ def test_an_action_that_cannot_be_done_says_why(site: Running) -> None:
         assert "nobody" in answer.json()["detail"]
 
 
+def test_who_looked_at_what_is_in_the_audit_log_once(site: Running) -> None:
+    key = site.outbox.incidents()[0]["alert"]
+    with site.as_("a-analyst") as client:
+        for _ in range(3):
+            assert client.get(f"/api/incidents/{key}").status_code == 200
+    lines = [json.loads(line) for line in (site.site / "state" / "audit.log").read_text().splitlines()]
+    looks = [x for x in lines if (x["who"], x["what"], x["about"]) == ("a-analyst-program", "console incident", key)]
+    assert len(looks) == 1
+
+
 def test_the_stream_goes_on_where_it_was_lost(site: Running) -> None:
     heard = _heard(site, {}, 3)
     assert [number for number, _ in heard] == sorted(number for number, _ in heard)
