@@ -12,7 +12,7 @@ from model.time import NS
 from model.tracks import Tracks
 
 Array = NDArray[np.float64]
-NEW_MPS = 2.0  # standard deviation, 1 axis: how far the velocity of what was only just found is to be trusted at best
+NEW_MPS = 10.0  # standard deviation, 1 axis: of how what was only just found goes, hardly anything is known
 SPAN_NS = 30 * NS  # between one and two of these is the way that a course is measured on
 
 

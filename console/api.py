@@ -33,6 +33,7 @@ from model.time import NS, iso_from_ns
 router = APIRouter(prefix="/api", responses=Refused)
 ANSWER_S = 10.0  # how long a page waits to see an action done
 TRIES, TRIES_S = 5, 300.0  # wrong passwords of an account before it has to wait, and for how long
+PICTURE_NS = 10 * NS  # this long before and after, a picture is still of it
 LOOK_S, LOOKS_MAX = 600.0, 10_000
 ROWS_MAX = 500_000
 RELATED_HOURS = 24  # what was over for longer is no longer looked at for what belongs together
@@ -148,6 +149,7 @@ class Whole(BaseModel):
     revisions: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     related: list[dict[str, Any]]
+    pictures: list[dict[str, str]]  # (sensor, time) of what cameras that saw it have sent
 
 
 class Deed(Given):
@@ -193,7 +195,32 @@ async def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) ->
     related = [r for r in others if r["alert"] in named or set(r["subjects"]) & set(newest["subjects"])]
     sent = [d for d in desk.outbox.deliveries_of(key) if person.agency in ("", d["agency"])]
     _looked(request.app.state.looked, desk, person, key)
-    return Whole(incident=newest, revisions=revisions, deliveries=sent, related=related)
+    found = [(e["sensor"], _shown(desk, newest, e["sensor"])) for e in newest["evidence"]]
+    pictures = [{"sensor": sensor, "time": iso_from_ns(one[0])} for sensor, one in found if one is not None]
+    return Whole(incident=newest, revisions=revisions, deliveries=sent, related=related, pictures=pictures)
+
+
+@router.get(
+    "/incidents/{key}/pictures/{sensor}",
+    operation_id="picture",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 404: {"description": "None that you may see"}},
+)
+async def picture(
+    request: Request, desk: TheDesk, person: Seeing, key: Key, sensor: Annotated[str, Path(max_length=100)]
+) -> Response:
+    """What a camera that saw it has sent last of that time, made too small to know anybody by."""
+    newest = _revisions(desk, person, key)[-1]
+    one = _shown(desk, newest, sensor) if sensor in {e["sensor"] for e in newest["evidence"]} else None
+    if one is None:
+        raise HTTPException(404, "There is no such picture, or your agency is not given it.")
+    _looked(request.app.state.looked, desk, person, f"{key} {sensor}")
+    return Response(one[1], media_type="image/jpeg")
+
+
+def _shown(desk: Desk, record: dict[str, Any], sensor: str) -> tuple[int, bytes] | None:
+    """A camera's last picture of an incident's time."""
+    return desk.shown(sensor, _ns(record["observed"]) - PICTURE_NS, _ns(record["last_seen"]) + PICTURE_NS)
 
 
 @router.post(

@@ -24,6 +24,7 @@ class Desk:
     outbox: Outbox
     records: Records
     picture: Path  # the live picture's file
+    shown: Callable[[str, int, int], tuple[int, bytes] | None]  # a camera's last picture between two times: (ns, JPEG)
     history: Callable[[], Store]  # a store of the calling thread's own
     audit: Callable[[str, str, str, str], None]  # who, what, about, reason
     tiles: Tiles | None

@@ -24,7 +24,7 @@ from sensors.catalogue import Catalogue
 from sensors.decode import decode
 from sensors.health import advance_health, not_listened, unheard
 from sensors.placing import place
-from sensors.readings import PlateText
+from sensors.readings import Picture, PlateText
 from sensors.repeats import Seen
 
 
@@ -65,6 +65,7 @@ class Outcome:
     answers: tuple[tuple[str, str], ...]  # to what people asked: (request, empty or why it could not be done)
     rejections: tuple[Rejection, ...]
     plates: tuple[PlateText, ...]  # to be sealed at once
+    pictures: tuple[Picture, ...]  # likewise
 
 
 def beginning(world: World, now_ns: int) -> State:
@@ -114,6 +115,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
             *_refused(said.refused),
         ),
         plates=heard.plates,
+        pictures=heard.pictures,
     )
     return State(now_ns, inbox.heard_ns, inbox.listening, seen, health, fusion, alerts), outcome
 

@@ -28,6 +28,7 @@ from runtime.entries import Configuration
 from runtime.scene import areas, scene_of, site_names
 from runtime.service import Places, exercise_key, history_of
 from runtime.world import world_of
+from sensors.vault import Pictures
 
 ORPHANED_S = 1.0
 
@@ -35,6 +36,12 @@ ORPHANED_S = 1.0
 def desk_of(c: Configuration) -> Desk:
     """The desk of a site."""
     places, said = Places(c.state), c.site.console
+
+    pictures = Pictures(places.vault)
+
+    def shown(sensor: str, from_ns: int, to_ns: int) -> tuple[int, bytes] | None:
+        found = pictures.newest(sensor, from_ns, to_ns)
+        return None if found is None else (found.received_ns, found.jpeg)
 
     def note(who: str, what: str, about: str, reason: str) -> None:
         audit.append(places.audit, places.audit_key(), iso_from_ns(time.time_ns()), who, what, about, reason)
@@ -49,6 +56,7 @@ def desk_of(c: Configuration) -> Desk:
         outbox=Outbox(places.database),
         records=Records(c.state / "console.db", Lasting(int(said.session_hours * 3600), int(said.idle_minutes * 60))),
         picture=places.picture,
+        shown=shown,
         history=lambda: history_of(c),
         audit=note,
         tiles=Tiles(c.folder / said.base_map) if said.base_map else None,

@@ -105,6 +105,7 @@ class Privacy(Strict):
     plate_key_file: str = Field("", description="32 bytes; empty: made in the state folder")
     journal_hours: Positive = 24.0
     plates_days: Positive = 30.0
+    pictures_days: Positive = Field(7.0, description="Cameras' pictures, made too small to know anybody by")
     history_days: Positive = 90.0
 
 

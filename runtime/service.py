@@ -48,7 +48,7 @@ from sensors.health import unheard
 from sensors.journal import Frame, JournalDamaged, Position
 from sensors.keys import DayKeys, lasting_key
 from sensors.repeats import Bucket, Seen
-from sensors.vault import Vault
+from sensors.vault import Pictures, Vault
 
 COMMIT_S = 0.25  # at the latest this long after a step; alerts do not wait for it
 COMMIT_S_MAX = 1.0  # under load, when a commit itself takes long
@@ -96,6 +96,11 @@ class Places:
     @property
     def history(self) -> Path:
         return self.state / "history"
+
+    @property
+    def vault(self) -> Path:
+        """Sealed plates and pictures."""
+        return self.state / "vault"
 
     @property
     def picture(self) -> Path:
@@ -159,7 +164,8 @@ class Pipeline:
         self._places, self._report, self.wake = Places(c.state), report, wake
         self._keys = self._places.journal_keys()
         self.outbox = Outbox(self._places.database)
-        self._history, self._vault = history_of(c, write=True), Vault(self._places.state / "vault")
+        self._history, self._vault = history_of(c, write=True), Vault(self._places.vault)
+        self._pictures = Pictures(self._places.vault)
         self.tallies = Tallies()
         self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
         self._told = 0  # of these, so many whose alerts are out
@@ -210,7 +216,7 @@ class Pipeline:
 
     def again(self) -> "Pipeline":
         """A pipeline that takes up what is on disk, as after a crash: this one holds what could not be written."""
-        for each in (self._history, self._vault, self.outbox):
+        for each in (self._history, self._vault, self._pictures, self.outbox):
             with suppress(sqlite3.Error, OSError):
                 each.close()
         return type(self)(self._c, self._report, self.wake)
@@ -219,6 +225,7 @@ class Pipeline:
         self.commit()
         self._history.close()
         self._vault.close()
+        self._pictures.close()
         self.outbox.close()
 
     def _read(self) -> tuple[list[Frame], int]:
@@ -276,6 +283,7 @@ class Pipeline:
             self._finish(taken - done)
             done = taken
             self._vault.seal(outcome.plates)
+            self._pictures.keep((self._world.ground.sensor_ids[p.sensor], p) for p in outcome.pictures)
             self._undone.append(outcome)
             self.tallies.detections += len(outcome.detections)
             self.tallies.alerts += len(outcome.alerts)
@@ -422,6 +430,7 @@ class Pipeline:
         now_ns, privacy = time.time_ns(), self._c.site.privacy
         journal.forget_before(self._places.journal, self._keys, now_ns - int(privacy.journal_hours * 3600) * NS)
         self._vault.forget_before(now_ns - int(privacy.plates_days * 86_400) * NS)
+        self._pictures.forget_before(now_ns - int(privacy.pictures_days * 86_400) * NS)
         self._history.forget_before(now_ns - int(privacy.history_days * 86_400) * NS)
 
 

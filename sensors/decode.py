@@ -141,6 +141,7 @@ def _checked(limits: Limits, seen: Seen, rows: Rows) -> tuple[Seen, Decoded]:
         (*decoded.rejections, *rejections),
         tuple(plate for plate in decoded.plates if plate.token in tokens),  # of what is rejected nothing is sealed
         decoded.units,
+        decoded.pictures,
     )
 
 

@@ -63,6 +63,16 @@ class PlateText:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What a camera took, made too small to know anybody by (`sensors/pictures.py`): handed to the shell, which seals it."""
+
+    received_ns: int
+    sensor: int  # row of the catalogue
+    label: str  # what the camera calls it
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class Decoded:
     """What a batch of messages came to."""
 
@@ -72,3 +82,4 @@ class Decoded:
     rejections: tuple[Rejection, ...]
     plates: tuple[PlateText, ...]
     units: tuple[UnitReport, ...] = ()
+    pictures: tuple[Picture, ...] = ()

@@ -1,4 +1,7 @@
-"""Plates in clear, sealed: encrypted under a key a day, so that destroying the key ends their retention."""
+"""What is kept sealed: under a key a day, so that destroying the key ends its retention, wherever copies may lie.
+
+Plates in clear, by their token; and cameras' pictures, by camera and time.
+"""
 
 import secrets
 import sqlite3
@@ -9,7 +12,47 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sensors.keys import DayKeys, day_of
-from sensors.readings import PlateText
+from sensors.readings import Picture, PlateText
+
+
+class Sealed:
+    """A table of one purpose, each row sealed under the key of its day."""
+
+    def __init__(self, folder: Path, purpose: str, columns: str, key: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._keys, self._table = DayKeys(folder / "keys", purpose), purpose
+        self._db = sqlite3.connect(folder / f"{purpose}.db", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute(
+            f"CREATE TABLE IF NOT EXISTS {purpose} (day TEXT, {columns}, nonce BLOB, sealed BLOB, PRIMARY KEY ({key}))"
+        )
+
+    def _keep(self, rows: Iterable[tuple[str, tuple[object, ...], bytes]]) -> None:
+        """(day, columns, what is to be sealed) of each; what is there already stays. Durable when this returns."""
+        sealed = []
+        for day, columns, data in rows:
+            nonce = secrets.token_bytes(12)
+            sealed.append((day, *columns, nonce, AESGCM(self._keys.key(day)).encrypt(nonce, data, day.encode())))
+        if sealed:
+            marks = ", ".join("?" * len(sealed[0]))
+            self._db.execute("BEGIN")
+            self._db.executemany(f"INSERT OR IGNORE INTO {self._table} VALUES ({marks})", sealed)
+            self._db.execute("COMMIT")
+
+    def _open(self, day: str, nonce: bytes, sealed: bytes) -> bytes | None:
+        """None: its key was destroyed."""
+        key = self._keys.known(day)
+        return None if key is None else AESGCM(key).decrypt(nonce, sealed, day.encode())
+
+    def forget_before(self, time_ns: int) -> list[str]:
+        """Destroy the keys, and the rows, of all days that ended before; the days."""
+        days = self._keys.forget_before(time_ns)
+        self._db.execute(f"DELETE FROM {self._table} WHERE day < ?", (day_of(time_ns),))
+        return days
+
+    def close(self) -> None:
+        self._db.close()
 
 
 @dataclass(frozen=True)
@@ -20,50 +63,55 @@ class Revealed:
     plate: str
 
 
-class Vault:
+class Vault(Sealed):
     """The sealed plates of a site. Whoever opens one is written into the audit log by the caller."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._keys = DayKeys(folder / "keys", "plates")
-        self._db = sqlite3.connect(folder / "plates.db", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS plates (day TEXT, token INTEGER, nonce BLOB, sealed BLOB, PRIMARY KEY (day, token))"
-        )
+        super().__init__(folder, "plates", "token INTEGER", "day, token")
 
     def seal(self, plates: Iterable[PlateText]) -> None:
         """Keep each plate once a day. Durable when this returns."""
-        rows = []
-        for plate in {(day_of(p.observed_ns), p.token): p for p in plates}.values():
-            day, nonce = day_of(plate.observed_ns), secrets.token_bytes(12)
-            sealed = AESGCM(self._keys.key(day)).encrypt(nonce, plate.text.encode(), day.encode())
-            rows.append((day, _signed(plate.token), nonce, sealed))
-        if rows:
-            self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR IGNORE INTO plates VALUES (?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
+        once = {(day_of(p.observed_ns), p.token): p for p in plates}
+        self._keep((day, (_signed(token),), p.text.encode()) for (day, token), p in once.items())
 
     def reveal(self, token: int) -> list[Revealed]:
         """The plate of a token on every day whose key still exists."""
-        found = []
-        for day, nonce, sealed in self._db.execute(
-            "SELECT day, nonce, sealed FROM plates WHERE token = ? ORDER BY day", (_signed(token),)
-        ):
-            key = self._keys.known(day)
-            if key is not None:
-                found.append(Revealed(day, AESGCM(key).decrypt(nonce, sealed, day.encode()).decode()))
-        return found
+        rows = self._db.execute("SELECT day, nonce, sealed FROM plates WHERE token = ? ORDER BY day", (_signed(token),))
+        opened = ((day, self._open(day, nonce, sealed)) for day, nonce, sealed in rows)
+        return [Revealed(day, plate.decode()) for day, plate in opened if plate is not None]
 
-    def forget_before(self, time_ns: int) -> list[str]:
-        """Destroy the keys, and the rows, of all days that ended before; the days."""
-        days = self._keys.forget_before(time_ns)
-        self._db.execute("DELETE FROM plates WHERE day < ?", (day_of(time_ns),))
-        return days
 
-    def close(self) -> None:
-        self._db.close()
+@dataclass(frozen=True)
+class Shown:
+    """A camera's picture."""
+
+    received_ns: int
+    label: str
+    jpeg: bytes
+
+
+class Pictures(Sealed):
+    """The pictures that cameras sent, made small (`sensors/pictures.py`). Who looks is for the caller to write down."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "pictures", "sensor TEXT, received_ns INTEGER, label TEXT", "sensor, received_ns")
+
+    def keep(self, pictures: Iterable[tuple[str, Picture]]) -> None:
+        """(sensor's id, picture) of each. Durable when this returns."""
+        self._keep((day_of(p.received_ns), (sensor, p.received_ns, p.label), p.jpeg) for sensor, p in pictures)
+
+    def newest(self, sensor: str, from_ns: int, to_ns: int) -> Shown | None:
+        """The last that a camera sent between two times, if there is one whose key still exists."""
+        row = self._db.execute(
+            "SELECT day, received_ns, label, nonce, sealed FROM pictures "
+            "WHERE sensor = ? AND received_ns BETWEEN ? AND ? ORDER BY received_ns DESC LIMIT 1",
+            (sensor, from_ns, to_ns),
+        ).fetchone()
+        if row is None:
+            return None
+        day, received_ns, label, nonce, sealed = row
+        jpeg = self._open(day, nonce, sealed)
+        return None if jpeg is None else Shown(received_ns, label, jpeg)
 
 
 def _signed(token: int) -> int:

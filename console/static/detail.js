@@ -38,7 +38,7 @@ const closing = () => el("button", { class: "close", onclick: () => list.choose(
 const line = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
 const both = (iso) => [el("time", { datetime: iso }, whole(iso)), el("small", {}, utc(iso))];
 
-function draw({ incident: i, revisions, deliveries, related }) {
+function draw({ incident: i, revisions, deliveries, related, pictures }) {
   const box = $("#detail"), at = box.scrollTop;
   box.replaceChildren(...[
     closing(),
@@ -61,6 +61,9 @@ function draw({ incident: i, revisions, deliveries, related }) {
     el("ul", { class: "timeline" }, i.reason.routing.map((r) => el("li", {}, `${agency(r.agency)}${r.lead ? ` (${t("lead")})` : ""}: ${reason(r)}`))),
     el("h3", {}, t("evidence")),
     el("ul", { class: "timeline" }, i.evidence.map((e) => el("li", {}, el("time", {}, local(e.time)), " ", sensor(e.sensor)))),
+    el("div", { class: "pictures" }, pictures.map((p) => el("figure", {},
+      el("img", { src: `/api/incidents/${i.alert}/pictures/${encodeURIComponent(p.sensor)}?at=${p.time}`, alt: t("picture_of", sensor(p.sensor)), width: "192" }),
+      el("figcaption", {}, `${sensor(p.sensor)}, ${local(p.time)}`)))),
     el("h3", {}, t("timeline")),
     el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, el("time", { title: utc(r.told) }, local(r.told)), " ", t(`why_${r.reason.why}`), by(r)))),
     related.length ? [el("h3", {}, t("related")), el("ul", { class: "timeline" }, related.map((r) => el("li", {}, el("button", { onclick: () => list.choose(r.alert) }, `${SIGN[r.severity]} ${what(r)}`))))] : "",

@@ -112,6 +112,7 @@ const TABLE = {
   reason_raised: ["Why raised", "Por qué se emitió"],
   reason_routed: ["Why sent there", "Por qué se envió ahí"],
   reason_grouped: ["What is in it", "Qué contiene"],
+  picture_of: ["What {0} sent, made small", "Lo que envió {0}, reducido"],
   evidence: ["Evidence", "Evidencia"],
   timeline: ["What happened, in order", "Qué pasó, en orden"],
   related: ["Related incidents", "Incidentes relacionados"],

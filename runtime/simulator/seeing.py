@@ -25,6 +25,8 @@ LOST_S = 5  # Frigate ends an object unseen for this long
 STATIONARY_S = 10  # calls it stationary after this long
 REPUBLISH_S = 60  # and publishes it again this often
 PIR_REST_S = 8  # a ground sensor is blind for this long after it has reported
+SNAPSHOT_EVERY_S = 10  # a picture of what it follows: at first, and this often
+SNAPSHOT_NS = 400 * MS  # that it takes to send one
 RADAR_BEARING_SIGMA_DEG = 0.5
 UNIT_EVERY_S, UNIT_SIGMA_M = 5, 5.0  # how often a unit says where it is, and how well it knows
 
@@ -202,6 +204,9 @@ def _frigate(site: Site, sensor: int, second: int, rows: NDArray[np.int64], offs
         score = float(np.clip(random.normal(0.78, 0.08), 0.5, 0.98))
         payload = following.event(kind, frame_s, box, score, size)
         yield Sent(site.arrival_ns(sensor, observed_ns), f"{feed.topic}/events", payload)
+        if kind == "new" or second % SNAPSHOT_EVERY_S == 0:
+            taken = vendors.frigate_snapshot(following.label, box, size)
+            yield Sent(observed_ns + SNAPSHOT_NS, f"{feed.topic}/{entry.source}/{following.label}/snapshot", taken)
     for key, following in [(k, f) for k, f in site.objects.items() if k[0] == sensor]:
         if second - following.seen_s >= LOST_S:
             last = following.entries

@@ -12,8 +12,9 @@ from model.health import Sign, Signs
 from model.rejections import Reason, Rejection
 from model.units import UnitReport
 from sensors.catalogue import Catalogue
+from sensors.pictures import reduced
 from sensors.plates import normalised, token
-from sensors.readings import Decoded, Place, PlateText, Readings
+from sensors.readings import Decoded, Picture, Place, PlateText, Readings
 from sensors.repeats import key_of
 
 NAN = float("nan")
@@ -47,6 +48,7 @@ class Rows:
         self._classes: dict[Any, int] = {}  # (way, what was said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
         self._units: list[UnitReport] = []
+        self._pictures: list[Picture] = []
         self.rejections: list[Rejection] = []
 
     def at(self, number: int, received_ns: int, topic: str) -> None:
@@ -110,6 +112,15 @@ class Rows:
     def sign(self, sensor: int, sign: Sign, value: float = 0.0) -> None:
         self._signs.append((self.received_ns, sensor, sign))
         self._values.append(value)
+
+    def picture(self, sensor: int, label: str, jpeg: bytes) -> None:
+        """What a camera took. Only its reduction goes on; what is no picture is rejected."""
+        small = reduced(jpeg)
+        if small is None:
+            self.reject(Reason.WRONG_SHAPE, "Not a JPEG that can be read.", sensor)
+            return
+        self._pictures.append(Picture(self.received_ns, sensor, label[:64], small))
+        self.sign(sensor, Sign.HEARD)
 
     def unit(
         self,
@@ -271,6 +282,7 @@ class Rows:
             tuple(self.rejections),
             tuple(self._plates),
             tuple(self._units),
+            tuple(self._pictures),
         )
 
 

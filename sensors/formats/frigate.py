@@ -1,4 +1,4 @@
-"""Frigate NVR over MQTT: `<prefix>/events`, `/reviews`, `/tracked_object_update`, availability and status.
+"""Frigate NVR over MQTT: `<prefix>/events`, `/reviews`, `/tracked_object_update`, snapshots, availability and status.
 
 Source: Frigate's documentation, "MQTT" page, versions 0.11 to 0.17. Time: epoch seconds as a float. Place: `box`, corners in
 pixels of the detect resolution, Y down; the target stands at the middle of its lower edge. Confidence: 0–1. Two messages
@@ -73,10 +73,9 @@ _update = msgspec.json.Decoder(Update)
 
 
 def subscriptions(feed: Feed) -> tuple[str, ...]:
-    """All that is read; snapshots and statistics are left at the broker."""
-    return tuple(
-        f"{feed.topic}/{rest}" for rest in ("events", "reviews", "tracked_object_update", "available", "+/status/+")
-    )
+    """All that is read; statistics are left at the broker."""
+    read = ("events", "reviews", "tracked_object_update", "available", "+/status/+", "+/+/snapshot")
+    return tuple(f"{feed.topic}/{rest}" for rest in read)
 
 
 def is_state(feed: Feed, topic: str) -> bool:
@@ -104,8 +103,12 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
             row = rows.sensor(feed.id, camera)
             if row is not None:
                 rows.sign(row, _up_or_down(payload))
+        case [camera, label, "snapshot"]:
+            row = rows.sensor(feed.id, camera)
+            if row is not None:
+                rows.picture(row, label, payload)
         case _:
-            pass  # statistics, counts, switches, snapshots: nothing to detect
+            pass  # statistics, counts, switches: nothing to detect
 
 
 def _up_or_down(payload: bytes) -> Sign:

@@ -27,6 +27,7 @@ NEEDS = {
     "tile": May.SEE,
     "incidents": May.SEE,
     "incident": May.SEE,
+    "picture": May.SEE,
     "silences": May.SEE,
     "shift_notes": May.SEE,
     "report": May.SEE,
@@ -52,7 +53,7 @@ def operations(site: Running) -> list[tuple[str, str, str]]:
     """(operation, method, path that would do something) of all that the description lists."""
     said = httpx.get(f"{site.url}/api/openapi.json").json()
     key = site.outbox.incidents()[0]["alert"]
-    values = {"{key}": key, "{action}": "note", "{z}": "1", "{x}": "0", "{y}": "0"}
+    values = {"{key}": key, "{action}": "note", "{z}": "1", "{x}": "0", "{y}": "0", "{sensor}": "cam-05"}
     found = []
     for path, methods in said["paths"].items():
         for method, operation in methods.items():

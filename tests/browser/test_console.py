@@ -155,6 +155,20 @@ def test_why_it_was_raised_grouped_and_routed_stands_beside_it(site: Running, de
         assert words in said
 
 
+def test_what_a_camera_sent_is_shown_too_small_to_know_anybody_by(site: Running, desk: Desk) -> None:
+    def seen() -> str:
+        with site.as_("okafor") as client:
+            keys = [i["alert"] for i in site.outbox.incidents() if any(e["sensor"] == "cam-05" for e in i["evidence"])]
+            return next((k for k in keys if client.get(f"/api/incidents/{k}/pictures/cam-05").status_code == 200), "")
+
+    key = until(seen, "a camera has sent a picture of it", 120)
+    desk.page.goto(f"{desk.url}/?alert={key}&status=any")
+    image = desk.page.locator(f"#detail img[src*='/{key}/pictures/cam-05']")
+    until(lambda: image.count() and image.evaluate("i => i.complete && i.naturalWidth"), "it is drawn")
+    assert max(image.evaluate("i => [i.naturalWidth, i.naturalHeight]")) == 96
+    assert "made small" in (image.get_attribute("alt") or "")
+
+
 def test_filters_live_in_the_address_and_a_shared_view_is_the_same(
     site: Running, desk: Desk, chromium: Browser
 ) -> None:

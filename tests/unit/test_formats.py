@@ -297,7 +297,6 @@ def test_frigates_other_messages_are_understood_and_say_nothing_to_detect() -> N
         ("frigate/tracked_object_update", {"type": "description", "id": "1", "description": "."}),
         ("frigate/stats", {"service": {}}),
         ("frigate/west_1/person", b"2"),
-        ("frigate/west_1/person/snapshot", b"\xff\xd8\xff"),
     )
     assert len(decoded.readings) == 0
     assert set(reasons(decoded)) <= BENIGN
