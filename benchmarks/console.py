@@ -18,7 +18,7 @@ import numpy as np
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from runtime.configuration import load
-from runtime.service import Places
+from runtime.places import Places
 from tests.browser.desk import browser
 from tests.site import site_at, until
 

@@ -37,7 +37,6 @@ PICTURE_NS = 10 * NS  # this long before and after, a picture is still of it
 LOOK_S, LOOKS_MAX = 600.0, 10_000
 ROWS_MAX = 500_000
 RELATED_HOURS = 24  # what was over for longer is no longer looked at for what belongs together
-SPAN_MAX = timedelta(hours=24)
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(max_length=200)]
 Key = Annotated[str, Path(pattern=r"^A[0-9A-HJKMNP-TV-Z]{13}$", description="An alert's key")]
@@ -341,15 +340,16 @@ async def sensors(desk: TheDesk, _: Tending) -> dict[str, Any]:
 
 # ── what was ─────────────────────────────────────────────────────────────────────────────────────
 
-When = Annotated[datetime, Query(description="ISO 8601 with a zone")]
+From = Annotated[datetime, Query(alias="from", description="ISO 8601 with a zone")]
+To = Annotated[datetime, Query(alias="to", description="ISO 8601 with a zone")]
 
 
 @router.get("/history/tracks", operation_id="history_tracks")
 async def history_tracks(
     desk: TheDesk,
     person: Reading,
-    start: Annotated[datetime, Query(alias="from")],
-    end: Annotated[datetime, Query(alias="to")],
+    start: From,
+    end: To,
     reason: Annotated[str, Query(max_length=500)] = "",
 ) -> dict[str, Any]:
     """Where everything was that moved: per track, (second, latitude, longitude), and its class. Goes into the audit log."""
@@ -372,8 +372,8 @@ async def history_tracks(
 async def history_activity(
     desk: TheDesk,
     person: Reading,
-    start: Annotated[datetime, Query(alias="from")],
-    end: Annotated[datetime, Query(alias="to")],
+    start: From,
+    end: To,
     bins: Annotated[int, Query(ge=1, le=500)] = 96,
 ) -> dict[str, Any]:
     """How many alerts were raised, by severity, in each of so many equal parts of a time."""
@@ -435,8 +435,8 @@ async def write_shift_note(desk: TheDesk, person: Acting, said: Note) -> dict[st
 async def report(
     desk: TheDesk,
     person: Seeing,
-    start: Annotated[datetime, Query(alias="from")],
-    end: Annotated[datetime, Query(alias="to")],
+    start: From,
+    end: To,
 ) -> dict[str, Any]:
     """What a shift came to: alerts by severity and kind, how soon they were acknowledged, what they were, what is open."""
     from_ns, to_ns = _span(start, end, timedelta(days=7))

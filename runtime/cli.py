@@ -33,12 +33,13 @@ from runtime.configuration import load
 from runtime.demo import demonstrate
 from runtime.editor_schema import write_schemas
 from runtime.mistakes import Mistakes, render
+from runtime.places import Places, exercise_key, history_of
 from runtime.replay import Tally
 from runtime.replay import replay as replayed
 from runtime.score.alerts import read_alerts, score_alerts
 from runtime.score.score import BadTable, read_rows
 from runtime.score.score import score as scored
-from runtime.service import AlreadyRunning, Places, exercise_key, history_of, serve
+from runtime.service import AlreadyRunning, serve
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import NoConnection, address, play
 from runtime.simulator.seeing import simulated

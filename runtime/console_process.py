@@ -25,8 +25,8 @@ from model.time import iso_from_ns
 from runtime.configuration import load
 from runtime.crosscheck import LOOPBACK
 from runtime.entries import Configuration
+from runtime.places import Places, exercise_key, history_of
 from runtime.scene import areas, scene_of, site_names
-from runtime.service import Places, exercise_key, history_of
 from runtime.world import world_of
 from sensors.vault import Pictures
 

@@ -19,7 +19,8 @@ from model.time import NS
 from runtime.broker import Broker, broker
 from runtime.configuration import load
 from runtime.entries import Configuration
-from runtime.service import Places, exercise_key, serve
+from runtime.places import Places, exercise_key
+from runtime.service import serve
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import play
 from runtime.simulator.seeing import simulated

@@ -12,7 +12,7 @@ from alerts.outbox import Outbox
 from runtime.channels import address, password_of
 from runtime.configuration import load
 from runtime.entries import Configuration
-from runtime.service import Places
+from runtime.places import Places
 from runtime.world import feeds_of
 from sensors.ingest import Actions, Broker, Ingest
 from sensors.journal import JournalTaken, Writer

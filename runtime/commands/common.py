@@ -12,7 +12,7 @@ from alerts import audit as audit_log
 from alerts.outbox import Outbox
 from model.time import iso_from_ns
 from runtime.entries import Configuration
-from runtime.service import Places
+from runtime.places import Places
 
 people = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from alerts.wire import record_of
 from model.time import NS, ns_from_iso
 from runtime.commands.common import HERE, By, Json, Reason, SiteHere, audited, people
 from runtime.configuration import load
-from runtime.service import history_of, plate_key
+from runtime.places import history_of, plate_key
 from runtime.trial import chosen_rules, tried
 from runtime.watch import alert_text
 from runtime.world import world_of

@@ -17,7 +17,7 @@ from console.people import ROLES, hashed, token_hash
 from model.time import NS
 from runtime.broker import broker, free_port
 from runtime.configuration import load
-from runtime.service import Places, exercise_key
+from runtime.places import Places, exercise_key
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import play
 from runtime.simulator.seeing import simulated

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from model.time import NS
 from runtime.configuration import load
-from runtime.service import Pipeline, Places
+from runtime.pipeline import Pipeline
+from runtime.places import Places
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.seeing import simulated
 from sensors.journal import Writer
@@ -90,9 +91,9 @@ def test_whatever_the_moments_at_which_it_dies_the_same_is_told(
 ) -> None:
     site, told, keys = calm
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runtime.service.ROUND_MESSAGES", 60)
-        patch.setattr("runtime.service.COMMIT_S", 0.0)
-        patch.setattr("runtime.service.COMMIT_S_MAX", 0.0)
+        patch.setattr("runtime.pipeline.ROUND_MESSAGES", 60)
+        patch.setattr("runtime.pipeline.COMMIT_S", 0.0)
+        patch.setattr("runtime.pipeline.COMMIT_S_MAX", 0.0)
         again, same_keys = run(site, moments)
     assert again == told
     assert same_keys == keys

@@ -17,7 +17,7 @@ from pmtiles.writer import Writer
 from console.people import hashed
 from runtime.broker import free_port
 from runtime.configuration import load
-from runtime.service import Places
+from runtime.places import Places
 from tests.receivers import Certificates
 from tests.site import site_at, until
 

@@ -8,7 +8,8 @@ import pytest
 
 from model.time import NS, iso_from_ns
 from runtime.configuration import load
-from runtime.service import Pipeline, Places
+from runtime.pipeline import Pipeline
+from runtime.places import Places
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.seeing import simulated
 from sensors.journal import Writer

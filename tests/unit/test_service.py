@@ -11,7 +11,7 @@ import pytest
 from model.messages import SERVICE_TOPIC, Messages
 from model.time import MS, NS, iso_from_ns
 from runtime.configuration import load
-from runtime.service import Pipeline
+from runtime.pipeline import Pipeline
 from sensors.journal import Writer
 from tests.site import site_at
 

@@ -1,0 +1,363 @@
+"""The journal through `steps`, and every outcome into history, vault and outbox, committed together.
+
+Everything that changes the state comes from the journal, so after kill -9 at any moment the snapshot and the journal behind it
+lead to what would have been.
+"""
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from alerts.dispatch import views
+from alerts.memory import Memory
+from alerts.outbox import Commit, Outbox
+from fusion.order import Checkpoint, Chunk
+from geo.frames import wgs84_from_plane
+from history.tables import alert_rows, detection_rows, reason_rows, track_rows
+from model.alerts import Incident
+from model.messages import Messages
+from model.time import NS, iso_from_ns
+from runtime.advance import Outcome, State, World, beginning
+from runtime.entries import Configuration
+from runtime.picture import picture
+from runtime.places import Places, history_of, plate_key
+from runtime.snapshot import AnotherVersion, Parts, restored
+from runtime.steps import grid, steps
+from runtime.world import world_of
+from sensors import journal
+from sensors.health import unheard
+from sensors.journal import Frame, JournalDamaged, Position
+from sensors.repeats import Bucket, Seen
+from sensors.vault import Pictures, Vault
+
+COMMIT_S = 0.25  # at the latest this long after a step; alerts do not wait for it
+COMMIT_S_MAX = 1.0  # under load, when a commit itself takes long
+ROUND_MESSAGES = 20_000  # taken from the journal at a time
+STEP_NS = NS  # what is earlier by more was written after the clock was set back
+SWEEP_S = 3600.0  # how often what is old is forgotten
+STATUS_S = 2.0
+PARTS = (Checkpoint, Chunk, Bucket, Memory, Incident)  # what of a state stays as it is from one commit to the next
+
+
+@dataclass
+class Tallies:
+    """What this process has done since it started."""
+
+    messages: int = 0
+    detections: int = 0
+    alerts: int = 0
+    started_ns: int = field(default_factory=time.time_ns)
+
+
+class Pipeline:
+    """Reads the journal from where the last commit stood, and commits what it leads to."""
+
+    def __init__(
+        self, c: Configuration, report: Callable[[str], None], wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._places, self._report, self.wake = Places(c.state), report, wake
+        self._keys = self._places.journal_keys()
+        self.outbox = Outbox(self._places.database)
+        self._history, self._vault = history_of(c, write=True), Vault(self._places.vault)
+        self._pictures = Pictures(self._places.vault)
+        self.tallies = Tallies()
+        self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
+        self._told = 0  # of these, so many whose alerts are out
+        self._rest = Messages.none()
+        self._frames: list[tuple[Position, int]] = []  # where unfinished frames begin, and their messages left
+        self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
+        self._newest_scan_ns, self._shown_ns = 0, 0
+        self._until_ns = 0  # up to when the journal has been read
+        self.state: State | None = None
+        self._next = Position(0, 0)
+        self.configure(c)
+
+    def configure(self, c: Configuration) -> None:
+        """Take a configuration into use. What the state says of things that the new one no longer has is let go."""
+        self._parts = Parts(PARTS)
+        self._begun: State | None = None
+        self._c, self._world = c, world_of(c, plate_key(c))
+        self._mark = fingerprint(self._world)
+        kept = self.outbox.snapshot()
+        if kept is None:
+            return
+        root, parts, position = kept
+        mark, data = root[: len(self._mark)], root[len(self._mark) :]
+        self._parts = Parts(PARTS, max(parts, default=0) + 1)
+        self._next, self._rest, self._frames = Position.of(position), Messages.none(), []
+        try:
+            self.state = restored(State, data, parts)
+        except AnotherVersion as error:
+            self._report(f"{error} Tracking begins anew from the journal; alerts stay in the outbox.")
+            self.state = None
+            return
+        if mark != self._mark:
+            self._report(
+                "The configuration has changed: tracking begins anew, open incidents of rules that remain are kept."
+            )
+            self.state = carried_over(self._world, self.state)
+
+    def turn(self) -> bool:
+        """One round: read, advance, commit when due. Was there anything to read?"""
+        frames, until_ns = self._read()
+        if frames and self.state is None:
+            first_ns = int(self._rest.received_ns[0]) if len(self._rest) else until_ns
+            self.state = self._begun = beginning(self._world, grid(first_ns) - 1)
+        if self.state is not None and until_ns:
+            self._advance(until_ns)
+        self._commit_when_due()
+        return bool(frames)
+
+    def again(self) -> "Pipeline":
+        """A pipeline that takes up what is on disk, as after a crash: this one holds what could not be written."""
+        for each in (self._history, self._vault, self._pictures, self.outbox):
+            with suppress(sqlite3.Error, OSError):
+                each.close()
+        return type(self)(self._c, self._report, self.wake)
+
+    def close(self) -> None:
+        self.commit()
+        self._history.close()
+        self._vault.close()
+        self._pictures.close()
+        self.outbox.close()
+
+    def _read(self) -> tuple[list[Frame], int]:
+        frames: list[Frame] = []
+        count, start, until_ns = 0, self._next, 0
+        # A state that has only begun stands at the end of its first step, and has taken in nothing of that step yet.
+        now_ns = 0 if self.state is None or self.state is self._begun else self.state.now_ns
+        parts = [self._rest] if len(self._rest) else []
+        try:
+            for frame in journal.read(self._places.journal, self._keys, self._next):
+                if frame.until_ns < self._until_ns - STEP_NS:
+                    if frames:
+                        break
+                    now_ns = self._set_back(frame.until_ns)
+                self._until_ns = frame.until_ns
+                frames.append(frame)
+                messages = frame.messages.between(
+                    int(np.searchsorted(frame.messages.received_ns, now_ns, side="right")), len(frame.messages)
+                )
+                if len(messages):
+                    self._frames.append((start, len(messages)))
+                    parts.append(messages)
+                start, until_ns = frame.next, frame.until_ns
+                count += len(frame.messages)
+                if count >= ROUND_MESSAGES:
+                    break
+        except JournalDamaged as error:
+            self._report(f"{error} Reading goes on behind it.")
+            start = error.next
+        self._next, self._rest = start, Messages.joined(parts)
+        self.tallies.messages += count
+        return frames, until_ns
+
+    def _set_back(self, now_ns: int) -> int:
+        """The clock was set back: tracking begins anew at the earlier time, and incidents stay."""
+        self._report("The clock was set back: tracking begins anew, incidents stay open.")
+        if self.state is not None:
+            if len(self._rest):
+                self._advance(grid(int(self._rest.received_ns[-1])) + 1)
+            self.commit()
+            self.state = self._begun = replace(
+                carried_over(self._world, self.state),
+                now_ns=grid(now_ns) - 1,
+                heard_ns=now_ns,
+                health=unheard(len(self._world.catalogue), now_ns),
+                seen=Seen.none(),
+            )
+        return 0
+
+    def _advance(self, until_ns: int) -> None:
+        assert self.state is not None
+        done = 0
+        for state, outcome, taken in steps(self._world, self.state, self._rest, until_ns - 1):
+            self.state = state
+            self._finish(taken - done)
+            done = taken
+            self._vault.seal(outcome.plates)
+            self._pictures.keep((self._world.ground.sensor_ids[p.sensor], p) for p in outcome.pictures)
+            self._undone.append(outcome)
+            self.tallies.detections += len(outcome.detections)
+            self.tallies.alerts += len(outcome.alerts)
+        self._rest = self._rest.between(done, len(self._rest))
+
+    def _finish(self, messages: int) -> None:
+        """So many messages more are part of the state: frames that hold no others need not be read again."""
+        while messages:
+            start, left = self._frames[0]
+            used = min(left, messages)
+            messages -= used
+            self._frames[0] = (start, left - used)
+            if left == used:
+                self._frames.pop(0)
+
+    def _commit_when_due(self) -> None:
+        now = time.monotonic()
+        self._tell()
+        if self._undone and now >= self._commit_due:
+            self.commit()
+            self._show()
+            took_s = time.monotonic() - now
+            self._commit_due = time.monotonic() + min(max(COMMIT_S, 4 * took_s), COMMIT_S_MAX)
+        if now >= self._sweep_due:
+            self._sweep_due = now + SWEEP_S
+            self._forget()
+
+    def _show(self) -> None:
+        """The picture of the newest scan, whole or not at all: who reads it may do so at any time."""
+        assert self.state is not None
+        if self.state.fusion.closed_ns != self._shown_ns:
+            self._shown_ns = self.state.fusion.closed_ns
+            fresh = self._places.picture.with_suffix(".new")
+            fresh.write_bytes(picture(self._world, self.state))
+            fresh.replace(self._places.picture)
+
+    def _tell(self) -> None:
+        """Alerts go out at once, ahead of the snapshot: after a crash the journal gives them again, with the same keys."""
+        untold, self._told = self._undone[self._told :], len(self._undone)
+        alerts = [a for o in untold for a in o.alerts]
+        if alerts:
+            self.outbox.tell(alerts, [d for o in untold for d in o.deliveries], views(self._world.ground, alerts))
+            self.wake()
+
+    def commit(self) -> None:
+        """The state after all that has been done so far, and what else it led to, in one transaction."""
+        if self.state is None:
+            return
+        self._tell()
+        undone, self._undone, self._told = self._undone, [], 0
+        self._record(undone)
+        position = self._frames[0][0] if self._frames else self._next
+        now = time.monotonic()
+        status = self._status() if now >= self._status_due else {}
+        if status:
+            self._status_due = now + STATUS_S
+        root, parts, used = self._parts.snapshot(self.state)
+        self.outbox.commit(
+            Commit(
+                state=self._mark + root,
+                parts=parts,
+                parts_used=used,
+                position=position.number(),
+                now_ns=self.state.now_ns,
+                rejections=tuple(r for o in undone for r in o.rejections),
+                withheld=tuple(w for o in undone for w in o.withheld),
+                answers=tuple(a for o in undone for a in o.answers),
+                status=status,
+            )
+        )
+
+    def _record(self, outcomes: list[Outcome]) -> None:
+        """Into the history: detections as placed, tracks as believed when their scan first closed, alert revisions."""
+        ids, sectors = self._world.ground.sensor_ids, self._world.sectors
+        for outcome in outcomes:
+            if len(outcome.detections):
+                lat, lon = wgs84_from_plane(sectors, outcome.detections.sector, outcome.detections.position)
+                self._history.write("detections", detection_rows(outcome.detections, lat, lon, ids), outcome.now_ns)
+            for scan in outcome.scans:
+                if scan.time_ns <= self._newest_scan_ns:
+                    continue
+                self._newest_scan_ns = scan.time_ns
+                tracks = scan.tracks.take(scan.tracks.confirmed)
+                lat, lon = wgs84_from_plane(sectors, tracks.sector, tracks.mean[:, :2])
+                self._history.write("tracks", track_rows(scan.time_ns, tracks, lat, lon, ids), scan.time_ns)
+                self._history.write("reasons", reason_rows(scan.time_ns, scan.reasons, ids), scan.time_ns)
+            if outcome.alerts:
+                self._history.write("alerts", alert_rows(outcome.alerts), outcome.now_ns)
+        if outcomes:
+            self._history.flush()
+
+    def _status(self) -> dict[str, Any]:
+        assert self.state is not None
+        health, now_ns = self.state.health, time.time_ns()
+        sensors = [
+            {
+                "sensor": sensor.id,
+                "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] else None,
+                "offline": bool(health.offline[i]),
+                "messages": int(health.messages[i]),
+                "rejected": int(health.rejected[i]),
+                "battery": None if np.isnan(health.battery[i]) else round(float(health.battery[i]), 2),
+            }
+            for i, sensor in enumerate(self._world.catalogue.sensors)
+        ]
+        return {
+            "service": {
+                "pid": os.getpid(),
+                "started": iso_from_ns(self.tallies.started_ns),
+                "time": iso_from_ns(now_ns),
+                "behind_s": round((now_ns - self.state.now_ns) / NS, 1),
+                "connected": self.state.listening,
+                "messages": self.tallies.messages,
+                "detections": self.tallies.detections,
+                "alerts": self.tallies.alerts,
+                "tracks": int(self.state.fusion.tracks.confirmed.sum()),
+                "incidents_open": sum(i.phase.value != "cleared" for i in self.state.alerts.incidents),
+            },
+            "sensors": sensors,
+            "silences": [
+                {
+                    "silence": s.id,
+                    "by": s.by,
+                    "reason": s.reason,
+                    "from": iso_from_ns(s.from_ns),
+                    "until": iso_from_ns(s.until_ns),
+                    "matchers": dict(s.matchers),
+                }
+                for s in self.state.alerts.silences
+                if s.until_ns > self.state.now_ns
+            ],
+            "dispositions": [
+                {"sensor": t.sensor, "rule": t.rule, "genuine": t.genuine, "nuisance": t.nuisance}
+                for t in self.state.alerts.tallies
+            ],
+            "units": [
+                {"unit": u.id, "name": u.name, "time": iso_from_ns(u.observed_ns), "lat": u.lat, "lon": u.lon}
+                for u in self.state.alerts.units
+            ],
+        }
+
+    def _forget(self) -> None:
+        """What retention no longer allows is gone for good: its keys are destroyed."""
+        now_ns, privacy = time.time_ns(), self._c.site.privacy
+        journal.forget_before(self._places.journal, self._keys, now_ns - int(privacy.journal_hours * 3600) * NS)
+        self._vault.forget_before(now_ns - int(privacy.plates_days * 86_400) * NS)
+        self._pictures.forget_before(now_ns - int(privacy.pictures_days * 86_400) * NS)
+        self._history.forget_before(now_ns - int(privacy.history_days * 86_400) * NS)
+
+
+def fingerprint(world: World) -> bytes:
+    """What the rows of a state refer to: its sensors, places and rules, in their order."""
+    ground = world.ground
+    said = (
+        ground.sensor_ids,
+        ground.zones.ids,
+        ground.lines.ids,
+        world.sectors,
+        tuple(r.id for r in ground.rules),
+        tuple((r.kind, r.places, r.to_lines) for r in ground.rules),
+    )
+    return hashlib.sha256(repr(said).encode()).digest()
+
+
+def carried_over(world: World, state: State) -> State:
+    """A fresh state that keeps what does not refer to sensors and places by number: incidents, silences, recognised messages."""
+    rules, alerts = {rule.id for rule in world.ground.rules}, state.alerts
+    kept = tuple(i for i in alerts.incidents if any(h.rule in rules for h in i.happenings))
+    fresh = beginning(world, state.now_ns)
+    return replace(
+        fresh,
+        heard_ns=state.heard_ns,
+        listening=state.listening,
+        seen=state.seen,
+        alerts=replace(alerts, memories=(), incidents=kept),
+    )
