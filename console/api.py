@@ -148,7 +148,7 @@ class Whole(BaseModel):
     revisions: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     related: list[dict[str, Any]]
-    pictures: list[dict[str, str]]  # (sensor, time) of what cameras that saw it have sent
+    pictures: list[dict[str, str]]  # sensor, time and label of what cameras that saw it have sent
 
 
 class Deed(Given):
@@ -195,7 +195,9 @@ async def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) ->
     sent = [d for d in desk.outbox.deliveries_of(key) if person.agency in ("", d["agency"])]
     _looked(request.app.state.looked, desk, person, key)
     found = [(e["sensor"], _shown(desk, newest, e["sensor"])) for e in newest["evidence"]]
-    pictures = [{"sensor": sensor, "time": iso_from_ns(one[0])} for sensor, one in found if one is not None]
+    pictures = [
+        {"sensor": sensor, "time": iso_from_ns(one[0]), "label": one[1]} for sensor, one in found if one is not None
+    ]
     return Whole(incident=newest, revisions=revisions, deliveries=sent, related=related, pictures=pictures)
 
 
@@ -214,12 +216,13 @@ async def picture(
     if one is None:
         raise HTTPException(404, "There is no such picture, or your agency is not given it.")
     _looked(request.app.state.looked, desk, person, f"{key} {sensor}")
-    return Response(one[1], media_type="image/jpeg")
+    return Response(one[2], media_type="image/jpeg")
 
 
-def _shown(desk: Desk, record: dict[str, Any], sensor: str) -> tuple[int, bytes] | None:
-    """A camera's last picture of an incident's time."""
-    return desk.shown(sensor, _ns(record["observed"]) - PICTURE_NS, _ns(record["last_seen"]) + PICTURE_NS)
+def _shown(desk: Desk, record: dict[str, Any], sensor: str) -> tuple[int, str, bytes] | None:
+    """A camera's last picture of an incident's time, of what it is about if there is one."""
+    likely = next(iter(record["class"]), "")
+    return desk.shown(sensor, _ns(record["observed"]) - PICTURE_NS, _ns(record["last_seen"]) + PICTURE_NS, likely)
 
 
 @router.post(

@@ -24,7 +24,8 @@ class Desk:
     outbox: Outbox
     records: Records
     picture: Path  # the live picture's file
-    shown: Callable[[str, int, int], tuple[int, bytes] | None]  # a camera's last picture between two times: (ns, JPEG)
+    # A camera's last picture between two times, of a class if there is one: (ns, what it called it, JPEG).
+    shown: Callable[[str, int, int, str], tuple[int, str, bytes] | None]
     history: Callable[[], Store]  # a store of the calling thread's own
     audit: Callable[[str, str, str, str], None]  # who, what, about, reason
     tiles: Tiles | None

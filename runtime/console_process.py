@@ -39,9 +39,9 @@ def desk_of(c: Configuration) -> Desk:
 
     pictures = Pictures(places.vault)
 
-    def shown(sensor: str, from_ns: int, to_ns: int) -> tuple[int, bytes] | None:
-        found = pictures.newest(sensor, from_ns, to_ns)
-        return None if found is None else (found.received_ns, found.jpeg)
+    def shown(sensor: str, from_ns: int, to_ns: int, kind: str) -> tuple[int, str, bytes] | None:
+        found = pictures.newest(sensor, from_ns, to_ns, kind)
+        return None if found is None else (found.received_ns, found.label, found.jpeg)
 
     def note(who: str, what: str, about: str, reason: str) -> None:
         audit.append(places.audit, places.audit_key(), iso_from_ns(time.time_ns()), who, what, about, reason)

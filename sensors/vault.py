@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from model.classes import CLASS_OF_LABEL
 from sensors.keys import DayKeys, day_of
 from sensors.readings import Picture, PlateText
 
@@ -100,12 +101,14 @@ class Pictures(Sealed):
         """(sensor's id, picture) of each. Durable when this returns."""
         self._keep((day_of(p.received_ns), (sensor, p.received_ns, p.label), p.jpeg) for sensor, p in pictures)
 
-    def newest(self, sensor: str, from_ns: int, to_ns: int) -> Shown | None:
-        """The last that a camera sent between two times, if there is one whose key still exists."""
+    def newest(self, sensor: str, from_ns: int, to_ns: int, kind: str = "") -> Shown | None:
+        """The last that a camera sent between two times, of a class if there is one. None: there is none, or its key is gone."""
+        labels = [label for label, of in CLASS_OF_LABEL.items() if of == kind]
         row = self._db.execute(
             "SELECT day, received_ns, label, nonce, sealed FROM pictures "
-            "WHERE sensor = ? AND received_ns BETWEEN ? AND ? ORDER BY received_ns DESC LIMIT 1",
-            (sensor, from_ns, to_ns),
+            "WHERE sensor = ? AND received_ns BETWEEN ? AND ? "
+            f"ORDER BY label IN ({', '.join('?' * len(labels))}) DESC, received_ns DESC LIMIT 1",
+            (sensor, from_ns, to_ns, *labels),
         ).fetchone()
         if row is None:
             return None

@@ -63,7 +63,7 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
     el("ul", { class: "timeline" }, i.evidence.map((e) => el("li", {}, el("time", {}, local(e.time)), " ", sensor(e.sensor)))),
     el("div", { class: "pictures" }, pictures.map((p) => el("figure", {},
       el("img", { src: `/api/incidents/${i.alert}/pictures/${encodeURIComponent(p.sensor)}?at=${p.time}`, alt: t("picture_of", sensor(p.sensor)), width: "192" }),
-      el("figcaption", {}, `${sensor(p.sensor)}, ${local(p.time)}`)))),
+      el("figcaption", {}, `${sensor(p.sensor)}, ${local(p.time)}: ${t(p.label)}`)))),
     el("h3", {}, t("timeline")),
     el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, el("time", { title: utc(r.told) }, local(r.told)), " ", t(`why_${r.reason.why}`), by(r)))),
     related.length ? [el("h3", {}, t("related")), el("ul", { class: "timeline" }, related.map((r) => el("li", {}, el("button", { onclick: () => list.choose(r.alert) }, `${SIGN[r.severity]} ${what(r)}`))))] : "",

@@ -79,6 +79,14 @@ def test_pictures_are_sealed_found_by_camera_and_time_and_gone_with_their_day(tm
     newest = store.newest("cam-05", T0, T0 + NS)
     assert newest is not None
     assert (newest.received_ns, newest.jpeg) == (T0 + NS, taken[1].jpeg)
+    store.keep([("cam-05", Picture(T0 + NS + 1, 0, "deer", b"deer"))])
+    assert [
+        s.label for kind in ("person", "animal", "") if (s := store.newest("cam-05", T0, T0 + 2 * NS - 1, kind))
+    ] == [
+        "person",
+        "deer",
+        "deer",
+    ]
     assert store.newest("cam-06", T0, T0 + NS) is None
     assert store.newest("cam-05", T0 + 3 * NS, T0 + 9 * NS) is None
     assert taken[2].jpeg not in (tmp_path / "pictures.db").read_bytes()
