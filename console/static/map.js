@@ -171,7 +171,9 @@ function draw() {
     for (const i of list.all()) {
       if (!isOpen(i)) continue;
       const subject = i.subjects.map((s) => places.get(s)).find(Boolean);
-      pin(g, px(x(subject?.[LON] ?? i.lon)), py(y(subject?.[LAT] ?? i.lat)), i);
+      const [cx, cy] = [px(x(subject?.[LON] ?? i.lon)), py(y(subject?.[LAT] ?? i.lat))];
+      if (i.alert === list.selected()) evidence(g, cx, cy, i, px, py);
+      pin(g, cx, cy, i);
     }
   }
   drawn.frames++;
@@ -216,6 +218,23 @@ function label(g, cx, cy, name) {
   g.fillRect(cx - 7, cy - 2, 14, 4);
   g.fillRect(cx - 2, cy - 7, 4, 14);
   g.fillText(name, cx + 10, cy + 4);
+}
+/** From each sensor that saw it, a line. */
+function evidence(g, cx, cy, i, px, py) {
+  const ids = new Set(i.evidence.map((e) => e.sensor));
+  g.strokeStyle = colours[i.severity];
+  g.lineWidth = 1;
+  g.setLineDash([2, 4]);
+  g.beginPath();
+  for (const { properties, geometry } of stands.sensors.features) {
+    if (!ids.has(properties.id)) continue;
+    const [sx, sy] = [px(x(geometry.coordinates[0])), py(y(geometry.coordinates[1]))];
+    g.moveTo(sx, sy);
+    g.lineTo(cx, cy);
+    g.strokeRect(sx - 4, sy - 4, 8, 8);
+  }
+  g.stroke();
+  g.setLineDash([]);
 }
 function pin(g, cx, cy, i) {
   const chosen = i.alert === list.selected();
