@@ -28,6 +28,7 @@ from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.commands import accounts, alerts, rules
+from runtime.commands.acl import acl
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, outbox_of, people
 from runtime.configuration import load
 from runtime.demo import demonstrate
@@ -60,6 +61,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(audit_app, name="audit")
+app.command(epilog="Example: marchwarden acl configs > /etc/mosquitto/marchwarden.acl")(acl)
 
 
 def main() -> None:

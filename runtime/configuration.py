@@ -16,6 +16,7 @@ import msgspec
 import shapely
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from runtime.broker_access import access_mistakes
 from runtime.crosscheck import crosscheck
 from runtime.entries import Configuration, Drawn, Reading, Written
 from runtime.mistakes import Mistake, Mistakes, from_schema
@@ -77,6 +78,7 @@ def load(folder: Path) -> Configuration:
         roads=tuple(_features(reading, files.roads, RoadProperties)) if files.roads else (),
     )
     crosscheck(reading, configuration)
+    reading.mistakes += access_mistakes(configuration)
     if reading.mistakes:
         raise Mistakes(list(dict.fromkeys(reading.mistakes)))
     return configuration

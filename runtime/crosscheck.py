@@ -45,7 +45,7 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
     _doubles(
         reading,
         "source on its feed",
-        ((w.file, w.entry, "source", f"{w.value.feed}: {source_of(w.value)}") for w in c.sensors),
+        ((w.file, w.entry, "source", f"{feed_of(w.value)}: {source_of(w.value)}") for w in c.sensors),
     )
     for sensor in c.sensors:
         _sensor(reading, c, sensor)
@@ -60,6 +60,11 @@ def source_of(sensor: SensorEntry) -> str:
     """What the equipment calls itself, as decoders look it up."""
     source = sensor.source or sensor.id
     return source.lower() if re.fullmatch(r"[0-9A-Fa-f]{16}", source) else source
+
+
+def feed_of(sensor: SensorEntry) -> str:
+    """The feed whose messages count for a sensor: one of its own where it states a topic of its own."""
+    return f"{sensor.feed}:{sensor.topic}" if sensor.topic else sensor.feed
 
 
 def _console(reading: Reading, c: Configuration) -> None:
@@ -89,6 +94,10 @@ def _console(reading: Reading, c: Configuration) -> None:
 def _feeds(reading: Reading, c: Configuration) -> None:
     feeds = [(f.id, f.topic) for f in c.site.feed] + [(NATIVE, f"marchwarden/{c.site.site.name}")]
     _doubles(reading, "feed id", (("site.toml", f"feed {id!r}", "id", id) for id, _ in feeds))
+    places = {id: ("site.toml", f"feed {id!r}") for id, _ in feeds}
+    own = {feed_of(w.value): w for w in c.sensors if w.value.topic}
+    feeds += [(id, w.value.topic) for id, w in own.items()]
+    places |= {id: (w.file, w.entry) for id, w in own.items()}
     for feed in c.site.feed:
         if feed.server and feed.format != "cot":
             wrong = f"{feed.format!r} comes over MQTT."
@@ -98,15 +107,15 @@ def _feeds(reading: Reading, c: Configuration) -> None:
             if file and not (c.folder / file).is_file():
                 reading.wrong("site.toml", f"feed {feed.id!r}", field, f"{file!r} does not exist.", "")
     for id, topic in feeds:
-        entry = f"feed {id!r}"
+        file, entry = places[id]
         if topic.strip("/") != topic or any(mark in topic for mark in "+#"):
             reading.wrong(
-                "site.toml", entry, "topic", f"{topic!r} is no plain prefix.", "Leave out wildcards and outer slashes."
+                file, entry, "topic", f"{topic!r} is no plain prefix.", "Leave out wildcards and outer slashes."
             )
         for other, wider in feeds:
             if other != id and (topic == wider or topic.startswith(wider + "/")):
                 reading.wrong(
-                    "site.toml",
+                    file,
                     entry,
                     "topic",
                     f"{topic!r} lies under feed {other!r} ({wider!r}): messages would be read twice.",
@@ -168,6 +177,14 @@ def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> Non
                     "Add [sensor.camera] with height_m, azimuth_deg, tilt_deg, width_px, height_px and hfov_deg.",
                 )
         case "native":
+            if sensor.topic:
+                reading.wrong(
+                    at.file,
+                    at.entry,
+                    "topic",
+                    "is not for the native feed, which has a topic for each sensor already.",
+                    f"Leave it out: the native topic is …/detections/{sensor.id}.",
+                )
             if sensor.source and sensor.source != sensor.id:
                 reading.wrong(
                     at.file,

@@ -27,6 +27,20 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _plain_topic(topic: str) -> str:
+    """A topic goes into access lists and subscriptions as it is."""
+    if topic.startswith("$"):
+        raise ValueError("begins with '$', which is the broker's own")
+    if topic != topic.strip() or not topic.isprintable():
+        raise ValueError("has spaces at an end, a line break or a control character in it")
+    return topic
+
+
+Topic = Annotated[str, AfterValidator(_plain_topic)]
+BrokerUser = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.@-]*)?$", max_length=64)]
+BROKER_USER = "Its user name at the broker, for `marchwarden acl`; empty: "
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,7 +72,7 @@ class Mqtt(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     client_id: str = ""  # empty: marchwarden-<site>
-    username: str = ""
+    username: BrokerUser = ""
     password_file: str = ""
     tls_ca_file: str = ""  # empty: no TLS
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
@@ -67,7 +81,8 @@ class Mqtt(Strict):
 class FeedEntry(Strict):
     id: Identifier
     format: Literal["native", "frigate", "chirpstack", "openalpr", "cot"]
-    topic: str = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
+    topic: Topic = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
+    broker_user: BrokerUser = Field("", description=f"{BROKER_USER}feed-<id>")
     server: Annotated[str, Field(pattern=r"^([^:\s]+:\d+)?$")] = Field(
         "", description="For cot: host:port of a TAK server; empty: it comes over MQTT"
     )
@@ -231,6 +246,10 @@ class SensorEntry(Strict):
     kind: Literal["camera", "ground", "plate_reader", "radar", "other"]
     feed: Identifier = "native"
     source: str = Field("", description="What the equipment calls itself; empty: the id")
+    topic: Topic = Field(
+        "", description="A topic prefix of its own, in place of the feed's: a message there counts only for it"
+    )
+    broker_user: BrokerUser = Field("", description=f"{BROKER_USER}sensor-<id>")
     lat: Latitude
     lon: Longitude
     to_lat: Latitude | None = Field(None, description="Other end, for a fence or beam that tells of crossings")
@@ -585,7 +604,7 @@ class Channel(Strict):
 
 class MqttChannel(Channel):
     kind: Literal["mqtt"]
-    topic: str
+    topic: Topic = Field(min_length=1)
 
 
 class HttpChannel(Channel):
@@ -659,6 +678,7 @@ class Agency(Strict):
     name: str
     precedence: int = Field(100, description="Where areas overlap and no agreement says otherwise, the lowest leads")
     plates: bool = Field(False, description="Entitled to plate tokens")
+    broker_user: BrokerUser = Field("", description=f"{BROKER_USER}agency-<id>")
     channel: list[AnyChannel] = Field(min_length=1)
     escalation: list[RungEntry] = []
 

@@ -20,7 +20,7 @@ from model.classes import CLASS_INDEX, CLASSES
 from model.time import ns_from_seconds
 from model.world import SensorColumns
 from runtime.advance import World
-from runtime.crosscheck import NATIVE, source_of
+from runtime.crosscheck import NATIVE, feed_of, source_of
 from runtime.entries import Configuration, Drawn
 from runtime.ruleset import rules_of, schedules_of
 from runtime.schema import Agency as AgencyEntry
@@ -139,7 +139,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
                 e.id,
                 e.name,
                 e.kind,
-                e.feed,
+                feed_of(e),
                 source_of(e),
                 profiles.get(e.profile),
                 tuple(sorted(e.labels.items())),
@@ -176,14 +176,19 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
             ns_from_seconds(bounds.repeat_s),
         ),
         plate_key=plate_key,
-        index_of={(e.feed, source_of(e)): row for row, e in enumerate(entries)},
+        index_of={(feed_of(e), source_of(e)): row for row, e in enumerate(entries)},
         row_of_id={e.id: row for row, e in enumerate(entries)},
     )
 
 
 def feeds_of(c: Configuration) -> tuple[Feed, ...]:
-    """Every feed with its subscriptions; the native one is always there."""
+    """Every feed with its subscriptions, and those of sensors with topics of their own; the native one is always there."""
     said = [(NATIVE, "native", f"marchwarden/{c.site.site.name}"), *((f.id, f.format, f.topic) for f in c.site.feed)]
+    formats = {id: format for id, format, _ in said}
+    own = {
+        feed_of(e): (formats[e.feed], e.topic) for e in (w.value for w in c.sensors) if e.topic and e.feed in formats
+    }
+    said += [(id, format, topic) for id, (format, topic) in own.items()]
     servers = {f.id: f.server for f in c.site.feed}
     bare = [Feed(id, format, topic, (), servers.get(id, "")) for id, format, topic in said]
     return tuple(replace(f, subscriptions=FORMATS[f.format].subscriptions(f)) for f in bare)
