@@ -1,6 +1,8 @@
 """What people and programs may ask of the console, and do. Every answer is cut to what the asker's agency may see."""
 
 import asyncio
+import math
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -13,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from console.desk import Desk
 from console.guard import (
     COOKIE,
+    DEVICE_COOKIE,
     Acting,
     Reading,
     Refused,
@@ -25,14 +28,16 @@ from console.guard import (
 )
 from console.live import stream
 from console.people import LOCAL, ROLES, Person
+from console.records import DEVICE_S
 from console.report import shift_report
 from console.scope import tracks_for
+from console.throttle import SignInThrottle
 from history.store import Query as Asked
 from model.time import NS, iso_from_ns
 
 router = APIRouter(prefix="/api", responses=Refused)
+HASHING = threading.BoundedSemaphore(2)  # passwords looked at at a time: each takes 50 ms of a core and 16 MiB
 ANSWER_S = 10.0  # how long a page waits to see an action done
-TRIES, TRIES_S = 5, 300.0  # wrong passwords of an account before it has to wait, and for how long
 PICTURE_NS = 10 * NS  # this long before and after, a picture is still of it
 LOOK_S, LOOKS_MAX = 600.0, 10_000
 ROWS_MAX = 500_000
@@ -68,7 +73,7 @@ class Session(BaseModel):
 
 
 @router.get("/session", operation_id="session")
-async def session(desk: TheDesk, person: SignedIn) -> Session:
+def session(desk: TheDesk, person: SignedIn) -> Session:
     """Who you are, and what you may do."""
     return Session(
         id=person.id,
@@ -80,31 +85,41 @@ async def session(desk: TheDesk, person: SignedIn) -> Session:
     )
 
 
-@router.post("/session", operation_id="sign_in", responses={429: {"description": "Too many wrong passwords"}})
-async def sign_in(request: Request, response: Response, desk: TheDesk, said: SignIn) -> Session:
-    """Sign in: sets the session's cookie."""
+@router.post("/session", operation_id="sign_in", responses={429: {"description": "Too many tries; `Retry-After`: s"}})
+def sign_in(request: Request, response: Response, desk: TheDesk, said: SignIn) -> Session:
+    """Sign in: sets the session's cookie, and one by which this browser is known the next time."""
     if not desk.accounts.any:
-        return await session(desk, LOCAL)
-    wrong: dict[str, list[float]] = request.app.state.wrong
-    lately = [t for t in wrong.get(said.account, []) if desk.now_s() - t < TRIES_S]
-    if len(lately) >= TRIES:
-        raise HTTPException(429, "Too many wrong passwords. Wait some minutes.")
-    person = await run_in_threadpool(desk.accounts.with_password, said.account, said.password)
+        return session(desk, LOCAL)
+    throttle: SignInThrottle = request.app.state.throttle
+    now_s = int(desk.now_s())
+    address, device = request.client.host if request.client else "", request.cookies.get(DEVICE_COOKIE, "")
+    if device and not desk.records.is_device_of(device, said.account, now_s):
+        device = ""
+    wait_s = throttle.wait_s(said.account, address, device, desk.now_s())
+    if wait_s > 0:
+        headers = {"retry-after": str(math.ceil(wait_s))}
+        raise HTTPException(429, f"Too many tries. Try again in {math.ceil(wait_s)} s.", headers)
+    with HASHING:
+        person = desk.accounts.with_password(said.account, said.password)
     if person is None:
-        if len(wrong) > 10_000:
-            wrong.clear()
-        wrong[said.account] = [*lately, desk.now_s()]
         desk.audit(said.account, "sign in refused", "", "")
         raise HTTPException(401, "Wrong name or password.")
-    wrong.pop(said.account, None)
-    token = desk.records.begin(person.id, int(desk.now_s()))
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=desk.secure, path="/")
+    throttle.succeeded(said.account, address, device)
+    token = desk.records.begin(person.id, desk.accounts.credential_of(person.id), now_s)
+    _set_cookie(response, desk, COOKIE, token)
+    if not device:
+        _set_cookie(response, desk, DEVICE_COOKIE, desk.records.remember_device(person.id, now_s), DEVICE_S)
     desk.audit(person.id, "sign in", "", "")
-    return await session(desk, person)
+    return session(desk, person)
+
+
+def _set_cookie(response: Response, desk: Desk, name: str, value: str, lasts_s: int | None = None) -> None:
+    """One that scripts cannot read and other sites cannot send; without `lasts_s` it goes when the browser closes."""
+    response.set_cookie(name, value, lasts_s, httponly=True, samesite="strict", secure=desk.secure, path="/")
 
 
 @router.delete("/session", operation_id="sign_out", status_code=204)
-async def sign_out(request: Request, response: Response, desk: TheDesk) -> None:
+def sign_out(request: Request, response: Response, desk: TheDesk) -> None:
     """End the session."""
     person = person_of(request)
     desk.records.end(request.cookies.get(COOKIE, ""))
@@ -114,19 +129,19 @@ async def sign_out(request: Request, response: Response, desk: TheDesk) -> None:
 
 
 @router.get("/site", operation_id="site")
-async def site(desk: TheDesk, _: SignedIn) -> dict[str, Any]:
+def site(desk: TheDesk, _: SignedIn) -> dict[str, Any]:
     """The site's names: title, time zone, agencies, rules, zones, dispositions."""
     return desk.site
 
 
 @router.get("/scene", operation_id="scene")
-async def scene(desk: TheDesk, _: Seeing) -> dict[str, Any]:
+def scene(desk: TheDesk, _: Seeing) -> dict[str, Any]:
     """What stands on the map and does not move, as GeoJSON."""
     return desk.scene
 
 
 @router.get("/tiles/{z}/{x}/{y}", operation_id="tile", responses={204: {"description": "There is nothing"}})
-async def tile(desk: TheDesk, _: Seeing, z: Annotated[int, Path(ge=0, le=22)], x: Number, y: Number) -> Response:
+def tile(desk: TheDesk, _: Seeing, z: Annotated[int, Path(ge=0, le=22)], x: Number, y: Number) -> Response:
     """A vector tile of the operator's own base map."""
     data, compressed = desk.tiles.get(z, x, y) if desk.tiles is not None else (None, False)
     if data is None:
@@ -172,7 +187,7 @@ class Done(BaseModel):
 
 
 @router.get("/incidents", operation_id="incidents")
-async def incidents(
+def incidents(
     desk: TheDesk,
     person: Seeing,
     open_only: Annotated[bool, Query(alias="open")] = False,
@@ -184,7 +199,7 @@ async def incidents(
 
 
 @router.get("/incidents/{key}", operation_id="incident", responses={404: {"description": "None that you may see"}})
-async def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) -> Whole:
+def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) -> Whole:
     """One alert: why it was raised, grouped, told again and sent where it was sent."""
     revisions = _revisions(desk, person, key)
     newest = revisions[-1]
@@ -207,7 +222,7 @@ async def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) ->
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, 404: {"description": "None that you may see"}},
 )
-async def picture(
+def picture(
     request: Request, desk: TheDesk, person: Seeing, key: Key, sensor: Annotated[str, Path(max_length=100)]
 ) -> Response:
     """What a camera that saw it has sent last of that time, made too small to know anybody by."""
@@ -232,11 +247,11 @@ def _shown(desk: Desk, record: dict[str, Any], sensor: str) -> tuple[int, str, b
 )
 async def act(desk: TheDesk, person: Acting, key: Key, action: Doing, said: Deed) -> Done:
     """Do something with an alert, and wait a moment to see it done."""
-    newest = _revisions(desk, person, key)[-1]
+    newest = (await run_in_threadpool(_revisions, desk, person, key))[-1]
     if action == "resolve" and said.disposition is None:
         raise HTTPException(400, "Say what it was: a disposition.")
     if action == "merge":
-        _revisions(desk, person, said.to)
+        await run_in_threadpool(_revisions, desk, person, said.to)
     more: dict[str, Any] = {"note": said.note, "to": said.to, "subjects": said.subjects}
     if action == "resolve":
         more["note"] = said.disposition
@@ -271,11 +286,16 @@ def _revisions(desk: Desk, person: Person, key: str) -> list[dict[str, Any]]:
 async def _done(desk: Desk, person: Person, action: str, key: str, more: dict[str, Any]) -> Done:
     """Hand an action in and wait for the pipeline's answer. 409 says why it could not be done."""
     said = {name: value for name, value in more.items() if value}
-    request = desk.outbox.add_action({"action": action, "alert": key, "by": person.id} | said)
-    desk.audit(person.id, f"console {action}", key or str(said), str(more.get("note", "")))
+
+    def hand_in() -> str:
+        request = desk.outbox.add_action({"action": action, "alert": key, "by": person.id} | said)
+        desk.audit(person.id, f"console {action}", key or str(said), str(more.get("note", "")))
+        return request
+
+    request = await run_in_threadpool(hand_in)
     deadline = desk.now_s() + ANSWER_S
     while desk.now_s() < deadline:
-        answer = desk.outbox.answer_to(request)
+        answer = await run_in_threadpool(lambda: desk.outbox.answer_to(request))
         if answer:
             raise HTTPException(409, answer)
         if answer is not None:
@@ -296,7 +316,7 @@ class SilenceGiven(Given):
 
 
 @router.get("/silences", operation_id="silences")
-async def silences(desk: TheDesk, person: Seeing) -> list[dict[str, Any]]:
+def silences(desk: TheDesk, person: Seeing) -> list[dict[str, Any]]:
     """Those in force, that concern your agency."""
     found: list[dict[str, Any]] = desk.outbox.status().get("silences", [])
     return [s for s in found if s["matchers"].get("agency", "") in ("", person.agency) or not person.agency]
@@ -318,7 +338,7 @@ async def silence(desk: TheDesk, person: Silencing, said: SilenceGiven) -> Done:
 )
 async def unsilence(desk: TheDesk, person: Silencing, key: Annotated[str, Path(max_length=40)]) -> Done:
     """End a silence before its time."""
-    ours = [s for s in await silences(desk, person) if s["silence"] == key]
+    ours = [s for s in await run_in_threadpool(silences, desk, person) if s["silence"] == key]
     if not ours or (person.agency and ours[0]["matchers"].get("agency") != person.agency):
         raise HTTPException(404, "There is no such silence, or it is not your agency's.")
     return await _done(desk, person, "unsilence", "", {"to": key})
@@ -328,7 +348,7 @@ async def unsilence(desk: TheDesk, person: Silencing, key: Annotated[str, Path(m
 
 
 @router.get("/sensors", operation_id="sensors")
-async def sensors(desk: TheDesk, _: Tending) -> dict[str, Any]:
+def sensors(desk: TheDesk, _: Tending) -> dict[str, Any]:
     """Every sensor's condition, its share of nuisance alarms, and what was rejected and why."""
     status = desk.outbox.status()
     return {
@@ -348,7 +368,7 @@ To = Annotated[datetime, Query(alias="to", description="ISO 8601 with a zone")]
 
 
 @router.get("/history/tracks", operation_id="history_tracks")
-async def history_tracks(
+def history_tracks(
     desk: TheDesk,
     person: Reading,
     start: From,
@@ -358,7 +378,7 @@ async def history_tracks(
     """Where everything was that moved: per track, (second, latitude, longitude), and its class. Goes into the audit log."""
     from_ns, to_ns = _span(start, end, timedelta(hours=1))
     desk.audit(person.id, "console history", f"{iso_from_ns(from_ns)}/{iso_from_ns(to_ns)}", reason)
-    table = await run_in_threadpool(_asked, desk, Asked("tracks", from_ns, to_ns, limit=ROWS_MAX))
+    table = _asked(desk, Asked("tracks", from_ns, to_ns, limit=ROWS_MAX))
     rows = table.select(["time_ns", "track", "lat", "lon", "class"]).to_pylist()
     subjects = frozenset(
         s for r in desk.outbox.incidents(agency=person.agency, since_ns=from_ns) for s in r["subjects"]
@@ -372,7 +392,7 @@ async def history_tracks(
 
 
 @router.get("/history/activity", operation_id="history_activity")
-async def history_activity(
+def history_activity(
     desk: TheDesk,
     person: Reading,
     start: From,
@@ -420,7 +440,7 @@ class Note(Given):
 
 
 @router.get("/shift/notes", operation_id="shift_notes")
-async def shift_notes(
+def shift_notes(
     desk: TheDesk, person: Seeing, hours: Annotated[float, Query(gt=0, le=744)] = 24
 ) -> list[dict[str, Any]]:
     """Notes for who comes next, oldest first."""
@@ -429,13 +449,13 @@ async def shift_notes(
 
 
 @router.post("/shift/notes", operation_id="write_shift_note", status_code=201)
-async def write_shift_note(desk: TheDesk, person: Acting, said: Note) -> dict[str, int]:
+def write_shift_note(desk: TheDesk, person: Acting, said: Note) -> dict[str, int]:
     """Leave a note for who comes next."""
     return {"id": desk.records.write_note(int(desk.now_s()), person.id, person.agency, said.text)}
 
 
 @router.get("/shift/report", operation_id="report")
-async def report(
+def report(
     desk: TheDesk,
     person: Seeing,
     start: From,
@@ -461,7 +481,6 @@ async def report(
 )
 async def live(
     request: Request,
-    desk: TheDesk,
     person: SignedIn,
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
     last_event_id: Annotated[str, Header()] = "",
@@ -469,7 +488,7 @@ async def live(
     """All that happens from now on. `Last-Event-ID`, or `after`, says which revision of an incident was the last that you had."""
     number = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 19 else after
     return StreamingResponse(
-        stream(request.app.state.hub, desk, person, number),
+        stream(request.app.state.hub, person, number, lambda: person_of(request) == person),
         media_type="text/event-stream",
         headers={"x-accel-buffering": "no"},
     )

@@ -7,25 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from console import api
 from console.desk import Desk
-from console.guard import Guard, Measuring, Refused, TheDesk
+from console.guard import Guard, Measuring, Refused, TheDesk, invalid_request
 from console.live import Hub
 from console.metrics import TEXT, exposition
+from console.throttle import SignInThrottle
 
 STATIC = Path(__file__).parent / "static"
 BEHIND_S = 30.0  # further behind than this, the service is not ready
 
 
-def make_app(desk: Desk) -> FastAPI:
-    """The application for one desk."""
+def make_app(desk: Desk) -> ASGIApp:
+    """The application for one desk, the guard around all of it: answers to our own faults are closed to other sites too."""
 
     @asynccontextmanager
     async def lives(app: FastAPI) -> AsyncIterator[None]:
-        app.state.hub = Hub(desk)
+        app.state.hub = await asyncio.to_thread(Hub, desk)
         looking = asyncio.create_task(app.state.hub.run())
         yield
         looking.cancel()
@@ -36,7 +39,8 @@ def make_app(desk: Desk) -> FastAPI:
         title="Marchwarden", version="1", docs_url=None, redoc_url=None, lifespan=lives, openapi_url="/api/openapi.json"
     )
     app.state.desk = desk
-    app.state.wrong, app.state.looked = {}, {}
+    app.state.throttle, app.state.looked = SignInThrottle(), {}
+    app.add_exception_handler(RequestValidationError, invalid_request)
     app.include_router(api.router)
     _signs_of_life(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -45,13 +49,12 @@ def make_app(desk: Desk) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
 
-    app.add_middleware(Guard, hosts=desk.hosts, secure=desk.secure)
-    return app
+    return Guard(app, hosts=desk.hosts, secure=desk.secure)
 
 
 def _signs_of_life(app: FastAPI) -> None:
     @app.get("/metrics", operation_id="metrics", response_class=PlainTextResponse, responses=Refused)
-    async def metrics(desk: TheDesk, _: Measuring) -> Response:
+    def metrics(desk: TheDesk, _: Measuring) -> Response:
         """For Prometheus."""
         return Response(exposition(desk.outbox.status(), desk.now_s()), media_type=TEXT)
 
@@ -61,7 +64,7 @@ def _signs_of_life(app: FastAPI) -> None:
         return {"status": "alive"}
 
     @app.get("/ready", operation_id="ready", responses={400: Refused[400], 503: {"description": "Not ready, and why"}})
-    async def ready(desk: TheDesk) -> dict[str, str]:
+    def ready(desk: TheDesk) -> dict[str, str]:
         """The service runs, hears its broker, and keeps up."""
         service: dict[str, Any] = desk.outbox.status().get("service", {})
         if not service:

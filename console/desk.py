@@ -1,9 +1,10 @@
 """All that the console works with: put together by the runtime from configuration, and given to every part of it."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from alerts.outbox import Outbox
 from console.people import Accounts
@@ -11,6 +12,21 @@ from console.records import Records
 from console.scope import Areas
 from console.tiles import Tiles
 from history.store import Store
+
+T = TypeVar("T")
+
+
+class PerThread(Generic[T]):
+    """A connection of its own for each thread that asks. Requests are answered in threads, so that no disk holds up the page."""
+
+    def __init__(self, connect: Callable[[], T]) -> None:
+        self._connect, self._local = connect, threading.local()
+
+    def __call__(self) -> T:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+        connection: T = self._local.connection
+        return connection
 
 
 @dataclass(frozen=True)
@@ -21,8 +37,8 @@ class Desk:
     scene: dict[str, Any]  # GeoJSON of line, zones, jurisdictions, sensors with their cover, roads
     accounts: Accounts
     areas: Areas
-    outbox: Outbox
-    records: Records
+    outboxes: PerThread[Outbox]
+    all_records: PerThread[Records]
     picture: Path  # the live picture's file
     # A camera's last picture between two times, of a class if there is one: (ns, what it called it, JPEG).
     shown: Callable[[str, int, int, str], tuple[int, str, bytes] | None]
@@ -32,3 +48,13 @@ class Desk:
     hosts: tuple[str, ...]  # by which names it may be called
     secure: bool  # TLS: cookies only travel over it
     now_s: Callable[[], float]
+
+    @property
+    def outbox(self) -> Outbox:
+        """The calling thread's own connection."""
+        return self.outboxes()
+
+    @property
+    def records(self) -> Records:
+        """The calling thread's own connection."""
+        return self.all_records()

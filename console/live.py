@@ -5,7 +5,8 @@ says where it stood (`Last-Event-ID`) and misses nothing; the number outlives a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,12 +18,16 @@ from console.scope import tracks_for
 
 POLL_S = 0.1
 STATUS_S = 5.0
+SESSION_S = 1.0  # how often a stream looks whether its session lasts
 ALIVE_S = 15.0  # a comment at least this often, so that both ends notice a dead connection
 NOTHING: dict[str, Any] = {"time": None, "tracks": [], "units": []}
 
 
 class Hub:
-    """Looks for news once, for all: the number of the newest revision, and the picture."""
+    """Looks for changes once, for all pages: the number of the newest revision, the live view, the service's condition.
+
+    The database is read in threads; what many pages are sent is encoded once for each agency.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -30,23 +35,36 @@ class Hub:
         self.picture: dict[str, Any] = NOTHING
         self.pictures = 0  # how many there have been
         self._file = (0, 0)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._subjects: dict[str, tuple[int, frozenset[str]]] = {}
+        self._encoded: dict[str, tuple[int, asyncio.Task[bytes]]] = {}
+        self.status_event = b""
+        self._status_at = -STATUS_S
 
     async def run(self) -> None:
         """For as long as the console lives."""
         while True:
-            newest, changed = self._desk.outbox.newest_number(), self._look()
+            newest, changed = await asyncio.to_thread(self._look)
             if changed or newest != self.newest:
                 self.newest = newest
-                told, self._news = self._news, asyncio.Event()
-                told.set()
+                self._wake()
             await asyncio.sleep(POLL_S)
 
-    def _look(self) -> bool:
+    def _look(self) -> tuple[int, bool]:
+        """(the newest revision's number, is there a new live view or condition)."""
+        return self._desk.outbox.newest_number(), self._read_picture() | self._read_status()
+
+    def _read_status(self) -> bool:
+        if time.monotonic() - self._status_at < STATUS_S:
+            return False
+        self.status_event = event("status", condition(self._desk.outbox.status()))
+        self._status_at = time.monotonic()
+        return True
+
+    def _read_picture(self) -> bool:
         try:
-            told = self._desk.picture.stat()
-            mark = (told.st_mtime_ns, told.st_ino)
+            file = self._desk.picture.stat()
+            mark = (file.st_mtime_ns, file.st_ino)
             if mark == self._file:
                 return False
             self.picture = msgspec.json.decode(self._desk.picture.read_bytes())
@@ -56,56 +74,75 @@ class Hub:
         self.pictures += 1
         return True
 
-    async def news(self, seconds: float) -> None:
-        """Until there is something new, or the time is up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+    def _wake(self) -> None:
+        waiting, self._changed = self._changed, asyncio.Event()
+        waiting.set()
 
-    def seen_by(self, agency: str) -> dict[str, Any]:
-        """The picture, as an agency may see it."""
-        tracks = tracks_for(self._desk.areas, agency, self.picture["tracks"], self._subjects_of(agency))
-        return self.picture | {"tracks": tracks}
+    async def changed(self, seconds: float) -> None:
+        """Until something has changed, or the time is up."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    async def picture_event(self, agency: str) -> bytes:
+        """The live view as an agency may see it, made once for all its pages."""
+        made = self._encoded.get(agency)
+        if made is None or made[0] != self.pictures:
+            made = (self.pictures, asyncio.create_task(asyncio.to_thread(self._encode, agency, self.picture)))
+            self._encoded[agency] = made
+        return await asyncio.shield(made[1])
+
+    async def incidents_after(self, number: int, agency: str) -> list[tuple[int, Any]]:
+        """(number, record) of the revisions after a number that an agency is given."""
+        return await asyncio.to_thread(lambda: list(self._desk.outbox.revisions_after(number, agency)))
+
+    def _encode(self, agency: str, picture: dict[str, Any]) -> bytes:
+        tracks = tracks_for(self._desk.areas, agency, picture["tracks"], self._subjects_of(agency))
+        return event("picture", picture | {"tracks": tracks})
 
     def _subjects_of(self, agency: str) -> frozenset[str]:
         """What an agency's open incidents are about."""
         if not agency:
             return frozenset()
-        known = self._subjects.get(agency)
-        if known is None or known[0] != self.newest:
+        newest, found = self.newest, self._subjects.get(agency)
+        if found is None or found[0] != newest:
             open_ones = self._desk.outbox.incidents(open_only=True, agency=agency)
-            known = (self.newest, frozenset(s for record in open_ones for s in record["subjects"]))
-            self._subjects[agency] = known
-        return known[1]
+            found = (newest, frozenset(s for record in open_ones for s in record["subjects"]))
+            self._subjects[agency] = found
+        return found[1]
 
 
-async def stream(hub: Hub, desk: Desk, person: Person, after: int) -> AsyncIterator[bytes]:
-    """What a page is sent, from the revision after a number on."""
+async def stream(hub: Hub, person: Person, after: int, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """What a page is sent, from the revision after a number on, while its session `lasts`."""
     clock = asyncio.get_running_loop().time
     number = after if after <= hub.newest else 0  # further on than there is: the database was begun anew
-    pictures, status_at, alive_at = -1, -STATUS_S, clock()
+    pictures, status, looked_at, alive_at = -1, b"", -SESSION_S, clock()
     yield b"retry: 1000\n\n"
     while True:
-        said: list[bytes] = []
+        if clock() - looked_at >= SESSION_S:
+            looked_at = clock()
+            if not await asyncio.to_thread(lasts):
+                return
+        parts: list[bytes] = []
         if person.may(May.SEE):
             if hub.newest > number:
                 newest = hub.newest
-                for number, record in desk.outbox.revisions_after(number, person.agency):  # noqa: B020
-                    said.append(event("incident", record, number))
+                for revision, record in await hub.incidents_after(number, person.agency):
+                    parts.append(event("incident", record, revision))
+                    number = revision
                 number = max(number, newest)  # past those of others
-                said.append(f"id: {number}\n\n".encode())
+                parts.append(f"id: {number}\n\n".encode())
             if hub.pictures != pictures:
                 pictures = hub.pictures
-                said.append(event("picture", hub.seen_by(person.agency)))
-        now = clock()
-        if now - status_at >= STATUS_S:
-            status_at = now
-            said.append(event("status", condition(desk.outbox.status())))
-        if not said and now - alive_at >= ALIVE_S:
-            said.append(b": still here\n\n")
-        if said:
-            alive_at = now
-            yield b"".join(said)
-        await hub.news(min(STATUS_S, ALIVE_S))
+                parts.append(await hub.picture_event(person.agency))
+        if hub.status_event is not status:
+            status = hub.status_event
+            parts.append(status)
+        if not parts and clock() - alive_at >= ALIVE_S:
+            parts.append(b": still here\n\n")
+        if parts:
+            alive_at = clock()
+            yield b"".join(parts)
+        await hub.changed(min(SESSION_S, ALIVE_S))
 
 
 def event(name: str, data: Any, number: int | None = None) -> bytes:

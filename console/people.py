@@ -70,6 +70,11 @@ class Accounts:
         account = self._of_id.get(id)
         return account.person if account else None
 
+    def credential_of(self, id: str) -> str:
+        """A fingerprint of what this account signs in with: it changes when its password does."""
+        account = self._of_id.get(id)
+        return hashlib.sha256(account.password.encode()).hexdigest()[:32] if account else ""
+
     def with_password(self, id: str, password: str) -> Person | None:
         """Whoever this is; takes as long for somebody unknown."""
         account = self._of_id.get(id)
@@ -79,6 +84,8 @@ class Accounts:
 
     def with_token(self, token: str) -> Person | None:
         """The program with this token."""
+        if not token:
+            return None
         said = token_hash(token)
         found = [a.person for a in self._of_id.values() if a.token and hmac.compare_digest(a.token, said)]
         return found[0] if found else None

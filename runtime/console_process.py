@@ -17,7 +17,8 @@ import uvicorn
 from alerts import audit
 from alerts.outbox import Outbox
 from console.app import make_app
-from console.desk import Desk
+from console.connection import TimedHttp
+from console.desk import Desk, PerThread
 from console.people import Account, Accounts, Person
 from console.records import Lasting, Records
 from console.tiles import Tiles
@@ -31,16 +32,18 @@ from runtime.world import world_of
 from sensors.vault import Pictures
 
 ORPHANED_S = 1.0
+CONNECTIONS_MAX = 1000  # more at once are answered with 503, so that files are left for the database
 
 
 def desk_of(c: Configuration) -> Desk:
     """The desk of a site."""
     places, said = Places(c.state), c.site.console
 
-    pictures = Pictures(places.vault)
+    lasting = Lasting(int(said.session_hours * 3600), int(said.idle_minutes * 60))
+    pictures = PerThread(lambda: Pictures(places.vault))
 
     def shown(sensor: str, from_ns: int, to_ns: int, kind: str) -> tuple[int, str, bytes] | None:
-        found = pictures.newest(sensor, from_ns, to_ns, kind)
+        found = pictures().newest(sensor, from_ns, to_ns, kind)
         return None if found is None else (found.received_ns, found.label, found.jpeg)
 
     def note(who: str, what: str, about: str, reason: str) -> None:
@@ -53,8 +56,8 @@ def desk_of(c: Configuration) -> Desk:
             Account(Person(a.id, a.name, a.agency, a.role), a.password, a.token) for a in (w.value for w in c.accounts)
         ),
         areas=areas(c),
-        outbox=Outbox(places.database),
-        records=Records(c.state / "console.db", Lasting(int(said.session_hours * 3600), int(said.idle_minutes * 60))),
+        outboxes=PerThread(lambda: Outbox(places.database)),
+        all_records=PerThread(lambda: Records(c.state / "console.db", lasting)),
         picture=places.picture,
         shown=shown,
         history=lambda: history_of(c),
@@ -76,6 +79,8 @@ async def serve(c: Configuration, parent: int) -> None:
     places, desk = Places(c.state), desk_of(c)
     config = uvicorn.Config(
         make_app(desk),
+        http=TimedHttp,
+        limit_concurrency=CONNECTIONS_MAX,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -130,12 +130,9 @@ def test_another_site_another_name_and_too_much_are_turned_away(site: Running) -
         assert browser.get("/api/incidents").status_code == 401
 
 
-def test_many_wrong_passwords_have_to_wait_and_are_in_the_audit_log(site: Running) -> None:
+def test_a_refused_sign_in_is_in_the_audit_log(site: Running) -> None:
     with httpx.Client(base_url=site.url) as guesser:
-        said = {"account": "a-observer", "password": "guess"}
-        tried = [guesser.post("/api/session", json=said).status_code for _ in range(7)]
-        assert tried == [401] * 5 + [429] * 2
-        assert guesser.post("/api/session", json=said | {"password": PASSWORD}).status_code == 429
+        assert guesser.post("/api/session", json={"account": "a-observer", "password": "guess"}).status_code == 401
     assert "sign in refused" in (site.site / "state" / "audit.log").read_text()
 
 

@@ -56,16 +56,16 @@ def test_only_officers_and_supervisors_act_and_technicians_see_no_incident() -> 
 
 def test_a_session_ends_by_itself_by_being_idle_and_by_hand(tmp_path: Path) -> None:
     records = Records(tmp_path / "console.db", Lasting(whole_s=1000, idle_s=100))
-    token = records.begin("garcia", 0)
-    assert records.account_of(token, 90) == "garcia"
-    assert records.account_of(token, 180) == "garcia"  # it was used meanwhile
-    assert records.account_of(token, 281) is None
-    assert records.account_of(token, 181) is None  # and stays ended
-    lasting = records.begin("garcia", 0)
-    assert [records.account_of(lasting, s) for s in range(50, 1100, 50)] == ["garcia"] * 20 + [None]
-    first, second = records.begin("garcia", 0), records.begin("begay", 0)
+    token = records.begin("garcia", "c", 0)
+    assert records.session(token, 90) == ("garcia", "c")
+    assert records.session(token, 180) == ("garcia", "c")  # it was used meanwhile
+    assert records.session(token, 281) is None
+    assert records.session(token, 181) is None  # and stays ended
+    lasting = records.begin("garcia", "c", 0)
+    assert [bool(records.session(lasting, s)) for s in range(50, 1100, 50)] == [True] * 20 + [False]
+    first, second = records.begin("garcia", "c", 0), records.begin("begay", "d", 0)
     records.end(first)
-    assert (records.account_of(first, 1), records.account_of(second, 1)) == (None, "begay")
+    assert (records.session(first, 1), records.session(second, 1)) == (None, ("begay", "d"))
     assert token.encode() not in (tmp_path / "console.db").read_bytes()
 
 
