@@ -35,9 +35,9 @@ class Hub:
         self.picture: dict[str, Any] = NOTHING
         self.pictures = 0  # how many there have been
         self._file = (0, 0)
-        self._changed = asyncio.Event()
+        self.change = asyncio.Event()  # set once there is more than there was when it was made
         self._subjects: dict[str, tuple[int, frozenset[str]]] = {}
-        self._encoded: dict[str, tuple[int, asyncio.Task[bytes]]] = {}
+        self._encoded: dict[str, tuple[tuple[int, int], asyncio.Task[bytes]]] = {}
         self.status_event = b""
         self._status_at = -STATUS_S
 
@@ -75,19 +75,14 @@ class Hub:
         return True
 
     def _wake(self) -> None:
-        waiting, self._changed = self._changed, asyncio.Event()
-        waiting.set()
-
-    async def changed(self, seconds: float) -> None:
-        """Until something has changed, or the time is up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+        past, self.change = self.change, asyncio.Event()
+        past.set()
 
     async def picture_event(self, agency: str) -> bytes:
         """The live view as an agency may see it, made once for all its pages."""
-        made = self._encoded.get(agency)
-        if made is None or made[0] != self.pictures:
-            made = (self.pictures, asyncio.create_task(asyncio.to_thread(self._encode, agency, self.picture)))
+        mark, made = (self.pictures, self.newest), self._encoded.get(agency)
+        if made is None or made[0] != mark:
+            made = (mark, asyncio.create_task(asyncio.to_thread(self._encode, agency, self.picture)))
             self._encoded[agency] = made
         return await asyncio.shield(made[1])
 
@@ -118,6 +113,7 @@ async def stream(hub: Hub, person: Person, after: int, lasts: Callable[[], bool]
     pictures, status, looked_at, alive_at = -1, b"", -SESSION_S, clock()
     yield b"retry: 1000\n\n"
     while True:
+        change = hub.change  # taken before looking, so that nothing slips in between
         if clock() - looked_at >= SESSION_S:
             looked_at = clock()
             if not await asyncio.to_thread(lasts):
@@ -142,7 +138,8 @@ async def stream(hub: Hub, person: Person, after: int, lasts: Callable[[], bool]
         if parts:
             alive_at = clock()
             yield b"".join(parts)
-        await hub.changed(min(SESSION_S, ALIVE_S))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(change.wait(), SESSION_S)
 
 
 def event(name: str, data: Any, number: int | None = None) -> bytes:
