@@ -28,11 +28,10 @@ def _channel(c: Configuration, said: schema.AnyChannel) -> Channel:
         case schema.MqttChannel():
             return _mqtt(c, said)
         case schema.WebhookChannel():
-            secret = (folder / said.secret_file).read_bytes().strip() if said.secret_file else b""
-            wrap = webhook(f"marchwarden/{site}", secret, said.batch_max)
+            wrap = webhook(f"marchwarden/{site}", _secret(folder, said.secret_file), said.batch_max)
             return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(folder, said.ca_file), said.per_minute)
         case schema.CapChannel():
-            wrap = cap(said.sender or f"marchwarden@{site}", said.status)
+            wrap = cap(said.sender or f"marchwarden@{site}", said.status, _secret(folder, said.secret_file))
             return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(folder, said.ca_file), said.per_minute)
         case schema.CotChannel():
             host, port = address(said.server)
@@ -69,6 +68,7 @@ def _mqtt(c: Configuration, said: schema.MqttChannel) -> MqttChannel:
         password_of(c),
         _path(c.folder, mqtt.tls_ca_file),
         per_minute=said.per_minute,
+        secret=_secret(c.folder, said.secret_file),
     )
 
 
@@ -80,6 +80,11 @@ def address(server: str) -> tuple[str, int]:
 
 def _path(folder: Path, file: str) -> str:
     return str(folder / file) if file else ""
+
+
+def _secret(folder: Path, file: str) -> bytes:
+    """What a receiver and the service share; empty where nothing is signed."""
+    return (folder / file).read_bytes().strip() if file else b""
 
 
 def _text(folder: Path, file: str) -> str:

@@ -226,6 +226,7 @@ def _away_km(line: shapely.Geometry, x: NDArray[np.float64], y: NDArray[np.float
     return np.asarray(shapely.distance(line, shapely.points(x, y)) * EARTH_M_PER_DEGREE / 1000)
 
 
+SECRET_BYTES_MIN = 16
 TEXTS_MAX = 2_000_000  # near watched plates, of one rule
 
 
@@ -314,5 +315,14 @@ def _channel(reading: Reading, c: Configuration, at: Written[Any], channel: Any)
         if file and not (c.folder / file).is_file():
             mend = "Make it, or leave the field out to send without a signature." if field == "secret_file" else ""
             reading.wrong(at.file, at.entry, f"channel {channel.id}: {field}", f"{file!r} does not exist.", mend)
+    secret = getattr(channel, "secret_file", "")
+    if secret and (c.folder / secret).is_file() and len((c.folder / secret).read_bytes().strip()) < SECRET_BYTES_MIN:
+        reading.wrong(
+            at.file,
+            at.entry,
+            f"channel {channel.id}: secret_file",
+            f"{secret!r} holds less than {SECRET_BYTES_MIN} characters: such a secret can be guessed.",
+            f"Make one with `openssl rand -hex 32 > {secret}`.",
+        )
     if hasattr(channel, "url") and not urlsplit(channel.url).hostname:
         reading.wrong(at.file, at.entry, f"channel {channel.id}: url", f"{channel.url!r} names no host.", "")

@@ -602,9 +602,15 @@ class Channel(Strict):
     per_minute: Annotated[int, Field(ge=1)] | None = Field(None, description="No more than this; the rest waits")
 
 
+SIGNED_WITH = (
+    "A secret shared with the receiver, by which each alert is signed; empty: no signature (docs/receiving.md)"
+)
+
+
 class MqttChannel(Channel):
     kind: Literal["mqtt"]
     topic: Topic = Field(min_length=1)
+    secret_file: str = Field("", description=SIGNED_WITH)
 
 
 class HttpChannel(Channel):
@@ -613,11 +619,11 @@ class HttpChannel(Channel):
     url: Annotated[str, Field(pattern=r"^https?://")]
     timeout_s: Positive = 5.0
     ca_file: str = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
+    secret_file: str = Field("", description=SIGNED_WITH)
 
 
 class WebhookChannel(HttpChannel):
     kind: Literal["webhook"]
-    secret_file: str = Field("", description="Shared secret; the body is signed with HMAC-SHA256")
     batch_max: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="More than 1: batched CloudEvents")
 
 

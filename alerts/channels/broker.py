@@ -1,10 +1,12 @@
-"""MQTT: a topic per agency at QoS 1. Delivered means that the broker has said it has it."""
+"""MQTT: a topic per agency at QoS 1. Delivered means that the broker has said it has it. Signed where there is a secret."""
 
 import ssl
+import time
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from alerts.channels import signing
 from alerts.channels.results import Delivered, Result, TryAgain
 from model.alerts import Delivery
 
@@ -24,7 +26,9 @@ class MqttChannel:
         tls_ca_file: str = "",
         timeout_s: float = 5.0,
         per_minute: int | None = None,
+        secret: bytes = b"",
     ) -> None:
+        self._secret = secret
         self.id, self.per_minute = id, per_minute
         self._topic, self._host, self._port, self._timeout_s = topic, host, port, timeout_s
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
@@ -38,7 +42,7 @@ class MqttChannel:
         error = self._connected()
         if error:
             return [TryAgain(error)] * len(deliveries)
-        sent = [self._client.publish(self._topic, d.body, qos=1) for d in deliveries]
+        sent = [self._client.publish(self._topic, self._signed(d.body), qos=1) for d in deliveries]
         results: list[Result] = []
         for info in sent:
             try:
@@ -53,6 +57,9 @@ class MqttChannel:
         if self._started:
             self._client.disconnect()
             self._client.loop_stop()
+
+    def _signed(self, body: bytes) -> bytes:
+        return signing.with_signature(self._secret, body, int(time.time())) if self._secret else body
 
     def _connected(self) -> str:
         """Empty once there is a connection; paho keeps it up from then on."""

@@ -1,13 +1,12 @@
-"""HTTP POST: webhooks in CloudEvents 1.0, signed with HMAC-SHA256 over exactly the body's bytes; and CAP 1.2.
+"""HTTP POST: webhooks in CloudEvents 1.0, and CAP 1.2, either signed where there is a secret (`signing.py`).
 
 Connections are kept, and several are used at once: deliveries handed over together are of different alerts, so their order
 does not matter.
 """
 
-import hashlib
-import hmac
 import http.client
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from alerts.cap import cap_alert
+from alerts.channels import signing
 from alerts.channels.results import Delivered, Refused, Result, TryAgain, failure
 from model.alerts import Delivery
 
-SIGNATURE = "Marchwarden-Signature"
 CONNECTIONS = 4
 ANSWER_BYTES = 65_536  # of a receiver's answer that are read
 
@@ -118,21 +117,23 @@ def webhook(source: str, secret: bytes = b"", batch_max: int = 1) -> Callable[[l
     return wrap
 
 
-def cap(sender: str, status: str) -> Callable[[list[Delivery]], list[Post]]:
+def cap(sender: str, status: str, secret: bytes = b"") -> Callable[[list[Delivery]], list[Post]]:
     """Deliveries as CAP 1.2, one a request."""
 
     def wrap(deliveries: list[Delivery]) -> list[Post]:
-        headers = {"Content-Type": "application/cap+xml; charset=utf-8"}
-        return [Post(cap_alert(d.body, sender, status), headers | {"Idempotency-Key": d.key}, 1) for d in deliveries]
+        kind = "application/cap+xml; charset=utf-8"
+        return [
+            _signed(cap_alert(d.body, sender, status), kind, secret, 1, {"Idempotency-Key": d.key}) for d in deliveries
+        ]
 
     return wrap
 
 
 def _signed(body: bytes, kind: str, secret: bytes, deliveries: int, headers: dict[str, str]) -> Post:
-    said = headers | {"Content-Type": kind}
+    headers = headers | {"Content-Type": kind}
     if secret:
-        said[SIGNATURE] = "sha256=" + signature(secret, body)
-    return Post(body, said, deliveries)
+        headers[signing.HEADER] = signing.signature(secret, body, int(time.time()))
+    return Post(body, headers, deliveries)
 
 
 def cloud_event(delivery: Delivery, source: str) -> bytes:
@@ -148,11 +149,6 @@ def cloud_event(delivery: Delivery, source: str) -> bytes:
             "data": msgspec.Raw(delivery.body),
         }
     )
-
-
-def signature(secret: bytes, body: bytes) -> str:
-    """What a receiver computes to know that the body is ours."""
-    return hmac.new(secret, body, hashlib.sha256).hexdigest()
 
 
 def _judged(status: int, retry_after: str | None) -> Result:

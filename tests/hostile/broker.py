@@ -141,3 +141,25 @@ class Client:
 
     def _on_disconnect(self, *_: Any) -> None:
         self.disconnects += 1
+
+
+class Listener:
+    """What a broker without users publishes on a topic."""
+
+    def __init__(self, port: int, topic: str) -> None:
+        self.got: list[tuple[str, bytes]] = []
+        subscribed = threading.Event()
+        self._mqtt = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._mqtt.on_message = lambda _, __, message: self.got.append((message.topic, message.payload))
+        self._mqtt.on_subscribe = lambda *_: subscribed.set()
+        self._mqtt.connect("127.0.0.1", port)
+        self._mqtt.loop_start()
+        self._mqtt.subscribe(topic, 1)
+        assert subscribed.wait(20)
+
+    def __enter__(self) -> "Listener":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._mqtt.disconnect()
+        self._mqtt.loop_stop()

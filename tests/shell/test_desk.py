@@ -1,12 +1,13 @@
 """The desk: an alert by every channel, and all that people do with it, by command, against a running service."""
 
 import json
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-from alerts.channels.http import signature
 from alerts.outbox import Outbox
 from runtime.broker import broker
+from tests.hostile.receiver import documented_receiver
 from tests.receivers import Certificates, smtp, tak, web
 from tests.shell.test_live import Sender, connected
 from tests.site import marchwarden, service, site_at, until
@@ -22,7 +23,7 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
         smtp(certificates) as box,
     ):
         site = site_at(tmp_path, running.port)
-        (site / "secret").write_text("between us\n")
+        (site / "secret").write_text("strictly between the two of us\n")
         ca = f'ca_file = "{certificates.authority}"\n'
         channels = (
             f'kind = "webhook"\nurl = "{hook.url}"\nsecret_file = "secret"\n{ca}',
@@ -50,7 +51,9 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
                 lambda: hook.taken and cap.taken and key.encode() in server.got and box.messages, "every channel has it"
             )
             said, body = hook.got[0]
-            assert said["Marchwarden-Signature"] == "sha256=" + signature(b"between us", body)
+            documented_receiver().verify(
+                b"strictly between the two of us", said["Marchwarden-Signature"], body, time.time()
+            )
             assert ElementTree.fromstring(cap.taken[0]).findtext("{*}status") == "Exercise"
 
             def do(*arguments: str) -> str:
