@@ -1,7 +1,6 @@
 """From an agency's entry to its channels."""
 
 import os
-from pathlib import Path
 
 from alerts.channels.broker import MqttChannel
 from alerts.channels.email import EmailChannel
@@ -19,23 +18,23 @@ def channels_of(c: Configuration) -> list[Channel]:
 
 def password_of(c: Configuration) -> str:
     """The broker's password; empty where it needs none."""
-    return _text(c.folder, c.site.mqtt.password_file)
+    return _text(c, c.site.mqtt.password_file)
 
 
 def _channel(c: Configuration, said: schema.AnyChannel) -> Channel:
-    site, folder = c.site.site.name, c.folder
+    site = c.site.site.name
     match said:
         case schema.MqttChannel():
             return _mqtt(c, said)
         case schema.WebhookChannel():
-            wrap = webhook(f"marchwarden/{site}", _secret(folder, said.secret_file), said.batch_max)
-            return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(folder, said.ca_file), said.per_minute)
+            wrap = webhook(f"marchwarden/{site}", _secret(c, said.secret_file), said.batch_max)
+            return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(c, said.ca_file), said.per_minute)
         case schema.CapChannel():
-            wrap = cap(said.sender or f"marchwarden@{site}", said.status, _secret(folder, said.secret_file))
-            return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(folder, said.ca_file), said.per_minute)
+            wrap = cap(said.sender or f"marchwarden@{site}", said.status, _secret(c, said.secret_file))
+            return HttpChannel(said.id, said.url, wrap, said.timeout_s, _path(c, said.ca_file), said.per_minute)
         case schema.CotChannel():
             host, port = address(said.server)
-            ca, own, key = (_path(folder, file) for file in (said.ca_file, said.cert_file, said.key_file))
+            ca, own, key = (_path(c, file) for file in (said.ca_file, said.cert_file, said.key_file))
             return TakChannel(
                 said.id, host, port, said.stale_s, said.timeout_s, ca, own, key, per_minute=said.per_minute
             )
@@ -48,9 +47,9 @@ def _channel(c: Configuration, said: schema.AnyChannel) -> Channel:
                 said.sender,
                 list(said.to),
                 said.starttls,
-                _path(folder, said.ca_file),
+                _path(c, said.ca_file),
                 said.username,
-                _text(folder, said.password_file),
+                _text(c, said.password_file),
                 said.timeout_s,
                 said.per_minute,
             )
@@ -66,9 +65,9 @@ def _mqtt(c: Configuration, said: schema.MqttChannel) -> MqttChannel:
         f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
         mqtt.username,
         password_of(c),
-        _path(c.folder, mqtt.tls_ca_file),
+        _path(c, mqtt.tls_ca_file),
         per_minute=said.per_minute,
-        secret=_secret(c.folder, said.secret_file),
+        secret=_secret(c, said.secret_file),
     )
 
 
@@ -78,14 +77,14 @@ def address(server: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _path(folder: Path, file: str) -> str:
-    return str(folder / file) if file else ""
+def _path(c: Configuration, file: str) -> str:
+    return str(c.path(file)) if file else ""
 
 
-def _secret(folder: Path, file: str) -> bytes:
+def _secret(c: Configuration, file: str) -> bytes:
     """What a receiver and the service share; empty where nothing is signed."""
-    return (folder / file).read_bytes().strip() if file else b""
+    return c.path(file).read_bytes().strip() if file else b""
 
 
-def _text(folder: Path, file: str) -> str:
-    return (folder / file).read_text().strip() if file else ""
+def _text(c: Configuration, file: str) -> str:
+    return c.path(file).read_text().strip() if file else ""

@@ -27,6 +27,7 @@ from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
+from runtime.accepted import configuration_in_use
 from runtime.commands import accounts, alerts, rules
 from runtime.commands.acl import acl
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, outbox_of, people
@@ -35,6 +36,7 @@ from runtime.demo import demonstrate
 from runtime.editor_schema import write_schemas
 from runtime.mistakes import Mistakes, render
 from runtime.places import Places, exercise_key, history_of
+from runtime.process_report import ProcessReport, read_reports
 from runtime.replay import Tally
 from runtime.replay import replay as replayed
 from runtime.score.alerts import read_alerts, score_alerts
@@ -232,7 +234,7 @@ def record(
     site: Site, out: Annotated[Path, typer.Option(help="Write the messages here")], reason: Reason, by: By = ""
 ) -> None:
     """Write what the running service has received, as far as it is kept, as a recording. Goes into the audit log."""
-    c = load(site)
+    c = configuration_in_use(site)
     places = Places(c.state)
     audited(c, by, "record", str(out), reason)
     frames = read(places.journal, places.journal_keys(), Position(0, 0))
@@ -242,7 +244,9 @@ def record(
 @app.command(epilog="Example: marchwarden status configs")
 def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False) -> None:
     """How the service and its sensors are, what waits, and what was rejected and why."""
-    said = outbox_of(load(site)).status()
+    c = configuration_in_use(site)
+    reports = read_reports(Places(c.state).processes)
+    said = outbox_of(c).status() | {"processes": msgspec.to_builtins(reports)}
     if as_json:
         print(json.dumps(said))
         return
@@ -252,6 +256,8 @@ def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False
     console.print(
         f"{'deliveries':>16}  " + ", ".join(f"{v} {k}" for k, v in said["deliveries"].items()), highlight=False
     )
+    for report in reports:
+        _configuration_in_use(report)
     rejected = Table(
         "rejected", "count", "feed or topic", "sensor", "last", "why", title="Messages and detections not used"
     )
@@ -292,7 +298,7 @@ def history(
     """What was: a time range, an area, a sensor or a track. Goes into the audit log."""
     if kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}.")
-    c = load(site)
+    c = configuration_in_use(site)
     try:
         to_ns = ns_from_iso(to) if to else time.time_ns()
         from_ns = ns_from_iso(from_) if from_ else to_ns - 86_400 * NS
@@ -321,12 +327,23 @@ def history(
 @audit_app.command("verify", epilog="Example: marchwarden audit verify configs")
 def audit_verify(site: Annotated[Path, typer.Argument()] = HERE) -> None:
     """Is the audit log as it was written?"""
-    places = Places(load(site).state)
+    places = Places(configuration_in_use(site).state)
     verdict = audit_log.verify(places.audit, places.audit_key())
     if verdict.broken:
         people.print(verdict.broken, markup=False)
         raise typer.Exit(1)
     people.print(f"{verdict.lines} lines, all as they were written.", markup=False)
+
+
+def _configuration_in_use(report: ProcessReport) -> None:
+    """Which configuration is in use, and what of the folder is not."""
+    if report.configuration is None:
+        return
+    people.print(f"The configuration accepted {report.configuration.accepted} is in use.", markup=False)
+    refused = report.configuration.refused
+    if refused is not None:
+        found = "\n".join(refused.mistakes)
+        people.print(f"IT IS NOT WHAT THE FOLDER HOLDS, which was refused {refused.time}:\n{found}", markup=False)
 
 
 def _summary(tally: Tally, as_json: bool) -> None:

@@ -5,6 +5,7 @@ geography) is in `crosscheck.py`.
 """
 
 import csv
+import io
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from runtime.broker_access import access_mistakes
 from runtime.crosscheck import crosscheck
-from runtime.entries import Configuration, Drawn, Reading, Written
+from runtime.entries import Configuration, Drawn, Reading, SourceFiles, Written
 from runtime.mistakes import Mistake, Mistakes, from_schema
 from runtime.schema import (
     AccountEntry,
@@ -49,10 +50,14 @@ SHAPES: dict[type[BaseModel], tuple[str, ...]] = {
 }
 
 
-def load(folder: Path) -> Configuration:
-    """The configuration of a site folder. Raises Mistakes, with all of them, when there is any."""
-    reading = Reading(folder)
-    if not (folder / "site.toml").is_file():
+def load(folder: Path, kept: SourceFiles | None = None) -> Configuration:
+    """The configuration of a site folder. Raises Mistakes, with all of them, when there is any.
+
+    From `kept`, the files of a configuration that was accepted before, it is read without looking into the folder, and
+    without the checks between entries: those it has passed.
+    """
+    reading = Reading(folder, kept)
+    if reading.content("site.toml") is None:
         there = sorted(str(p.parent) for p in folder.glob("*/site.toml")) if folder.is_dir() else []
         mend = f"Did you mean {there[0]!r}?" if there else "Name a folder that holds one, such as 'configs'."
         raise Mistakes([Mistake(str(folder), "", "", "has no site.toml.", mend)])
@@ -70,15 +75,17 @@ def load(folder: Path) -> Configuration:
         agencies=tuple(_entries(reading, files.agencies, "agency", Agency, AgenciesFile)),
         agreements=tuple(_entries(reading, files.agencies, "agreement", Agreement, AgenciesFile)),
         accounts=tuple(_entries(reading, files.accounts, "account", AccountEntry, AccountsFile))
-        if (folder / files.accounts).exists()
+        if reading.content(files.accounts) is not None
         else (),
         zones=tuple(_features(reading, files.zones, ZoneProperties)),
         lines=tuple(_features(reading, files.border, LineProperties)),
         jurisdictions=tuple(_features(reading, files.jurisdictions, JurisdictionProperties)),
         roads=tuple(_features(reading, files.roads, RoadProperties)) if files.roads else (),
+        sources=SourceFiles(reading.contents, reading.matches),
     )
-    crosscheck(reading, configuration)
-    reading.mistakes += access_mistakes(configuration)
+    if kept is None:
+        crosscheck(reading, configuration)
+        reading.mistakes += access_mistakes(configuration)
     if reading.mistakes:
         raise Mistakes(list(dict.fromkeys(reading.mistakes)))
     return configuration
@@ -98,9 +105,10 @@ def read_rules(c: Configuration, path: Path) -> tuple[Written[Any], ...]:
 
 
 def _bytes(reading: Reading, name: str) -> bytes | None:
+    content = reading.content(name)
+    if content is not None:
+        return content
     path = reading.folder / name
-    if path.is_file():
-        return path.read_bytes()
     there = [str(p.relative_to(reading.folder)) for p in sorted(reading.folder.rglob("*")) if p.suffix == path.suffix]
     close = get_close_matches(name, there, n=1)
     reading.wrong("site.toml", "", "files", f"{name!r} does not exist.", f"Did you mean {close[0]!r}?" if close else "")
@@ -148,7 +156,9 @@ def _entries(reading: Reading, file: str, key: str, kind: Any, whole: type[BaseM
         reading.wrong(file, "", key, "is one table.", f"Write [[{key}]] with two brackets: there may be several.")
         return
     lines = [
-        n for n, line in enumerate((reading.folder / file).read_text().splitlines(), 1) if line.strip() == f"[[{key}]]"
+        n
+        for n, line in enumerate((reading.content(file) or b"").decode().splitlines(), 1)
+        if line.strip() == f"[[{key}]]"
     ]
     adapter = TypeAdapter(kind)
     for number, each in enumerate(entries):
@@ -184,7 +194,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _sensors(reading: Reading, patterns: Iterable[str]) -> Iterator[Written[SensorEntry]]:
     for pattern in patterns:
-        names = sorted(str(p.relative_to(reading.folder)) for p in reading.folder.glob(pattern))
+        names = reading.matching(pattern)
         if not names and not any(c in pattern for c in "*?["):
             _bytes(reading, pattern)
         for name in names:
@@ -196,7 +206,7 @@ def _sensors(reading: Reading, patterns: Iterable[str]) -> Iterator[Written[Sens
 
 def _csv(reading: Reading, file: str) -> Iterator[Written[SensorEntry]]:
     """A row a sensor; a column a field, nested ones with a dot. Empty cells are left out."""
-    with (reading.folder / file).open(newline="", encoding="utf-8-sig") as lines:
+    with io.StringIO((reading.content(file) or b"").decode("utf-8-sig"), newline="") as lines:
         rows = csv.DictReader(lines)
         known = [*SensorEntry.model_fields, *(f"camera.{name}" for name in Camera.model_fields)]
         for column in rows.fieldnames or []:

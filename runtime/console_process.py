@@ -23,7 +23,7 @@ from console.people import Account, Accounts, Person
 from console.records import Lasting, Records
 from console.tiles import Tiles
 from model.time import iso_from_ns
-from runtime.configuration import load
+from runtime.accepted import configuration_in_use
 from runtime.crosscheck import LOOPBACK
 from runtime.entries import Configuration
 from runtime.places import Places, exercise_key, history_of
@@ -62,11 +62,25 @@ def desk_of(c: Configuration) -> Desk:
         shown=shown,
         history=lambda: history_of(c),
         audit=note,
-        tiles=Tiles(c.folder / said.base_map) if said.base_map else None,
+        tiles=_tiles(c),
         hosts=(*LOOPBACK, said.host, *said.names),
         secure=bool(said.cert_file),
         now_s=time.time,
     )
+
+
+def _tiles(c: Configuration) -> Tiles | None:
+    """The base map; a map without it is better than no console."""
+    base_map = c.site.console.base_map
+    try:
+        return Tiles(c.path(base_map)) if base_map else None
+    except (OSError, ValueError) as error:
+        print(
+            f"The base map {base_map} cannot be read: {error}. The map is shown without it.",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
 
 
 async def serve(c: Configuration, parent: int) -> None:
@@ -86,8 +100,8 @@ async def serve(c: Configuration, parent: int) -> None:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        ssl_certfile=str(c.folder / said.cert_file) if said.cert_file else None,
-        ssl_keyfile=str(c.folder / said.key_file) if said.key_file else None,
+        ssl_certfile=str(c.path(said.cert_file)) if said.cert_file else None,
+        ssl_keyfile=str(c.path(said.key_file)) if said.key_file else None,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
@@ -108,7 +122,7 @@ async def serve(c: Configuration, parent: int) -> None:
 def main(folder: Path, parent: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process in order
     try:
-        asyncio.run(serve(load(folder), parent))
+        asyncio.run(serve(configuration_in_use(folder), parent))
     except OSError as error:
         print(f"The console cannot be served: {error}.", file=sys.stderr, flush=True)
         return 1

@@ -77,7 +77,7 @@ def _console(reading: Reading, c: Configuration) -> None:
             reading.wrong(account.file, account.entry, "agency", f"There is no agency {agency!r}.", mend)
     for field in ("cert_file", "key_file", "base_map"):
         file = getattr(said, field)
-        if file and not (c.folder / file).is_file():
+        if file and not c.path(file).is_file():
             reading.wrong("site.toml", "console", field, f"{file!r} does not exist.", "")
     if bool(said.cert_file) != bool(said.key_file):
         reading.wrong("site.toml", "console", "cert_file", "stands without the other.", "Give cert_file and key_file.")
@@ -104,7 +104,7 @@ def _feeds(reading: Reading, c: Configuration) -> None:
             reading.wrong("site.toml", f"feed {feed.id!r}", "server", wrong, "Leave it out; only cot has a server.")
         for field in ("ca_file", "cert_file", "key_file"):
             file = getattr(feed, field)
-            if file and not (c.folder / file).is_file():
+            if file and not c.path(file).is_file():
                 reading.wrong("site.toml", f"feed {feed.id!r}", field, f"{file!r} does not exist.", "")
     for id, topic in feeds:
         file, entry = places[id]
@@ -312,7 +312,7 @@ def _agencies(reading: Reading, c: Configuration) -> None:
 def _channel(reading: Reading, c: Configuration, at: Written[Any], channel: Any) -> None:
     for field in ("secret_file", "ca_file", "cert_file", "key_file", "password_file"):
         file = getattr(channel, field, "")
-        if file and not (c.folder / file).is_file():
+        if file and not c.path(file).is_file():
             mend = "Make it, or leave the field out to send without a signature." if field == "secret_file" else ""
             reading.wrong(at.file, at.entry, f"channel {channel.id}: {field}", f"{file!r} does not exist.", mend)
     secret = getattr(channel, "secret_file", "")

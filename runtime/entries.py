@@ -1,5 +1,6 @@
 """What a site folder holds once it is read: entries with the places where they are written, and the mistakes found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -45,6 +46,14 @@ class Written(Generic[P]):
 
 
 @dataclass(frozen=True)
+class SourceFiles:
+    """Files of a site folder as they were read: what each held, and which files a pattern matched."""
+
+    contents: Mapping[str, bytes]  # by the name that the site folder gives them
+    matches: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A whole site folder, each entry valid by itself and with the others."""
 
@@ -61,19 +70,48 @@ class Configuration:
     lines: tuple[Drawn[LineProperties], ...]
     jurisdictions: tuple[Drawn[JurisdictionProperties], ...]
     roads: tuple[Drawn[RoadProperties], ...]
+    sources: SourceFiles
+    copies: Mapping[str, Path] = field(default_factory=dict)  # of an accepted configuration: name to its kept copy
 
     @property
     def state(self) -> Path:
         """Where everything that the service writes lies."""
         return self.folder / self.site.files.state
 
+    def path(self, name: str) -> Path:
+        """Where a file lies that the configuration names, such as a password file: its kept copy, or in the site folder."""
+        return self.copies.get(name, self.folder / name)
+
 
 @dataclass
 class Reading:
-    """A folder being read: what has been found wrong so far."""
+    """A folder being read, or the files of one as they were read before: what they hold, and what has been found wrong."""
 
     folder: Path
+    kept: SourceFiles | None = None
     mistakes: list[Mistake] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def content(self, name: str) -> bytes | None:
+        """What a file holds; None where there is none. A file is read once, so that all of it is of one moment."""
+        if name not in self.contents:
+            path = self.folder / name
+            found = self.kept.contents.get(name) if self.kept else path.read_bytes() if path.is_file() else None
+            if found is None:
+                return None
+            self.contents[name] = found
+        return self.contents[name]
+
+    def matching(self, pattern: str) -> tuple[str, ...]:
+        """The names of the files that a pattern matches, in order."""
+        if pattern not in self.matches:
+            self.matches[pattern] = (
+                self.kept.matches.get(pattern, ())
+                if self.kept
+                else tuple(sorted(str(p.relative_to(self.folder)) for p in self.folder.glob(pattern)))
+            )
+        return self.matches[pattern]
 
     def wrong(self, file: str, entry: str, field: str, wrong: str, mend: str = "") -> None:
         self.mistakes.append(Mistake(file, entry, field, wrong, mend))

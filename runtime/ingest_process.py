@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from alerts.outbox import Outbox
+from runtime.accepted import configuration_in_use
 from runtime.channels import address, password_of
-from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.places import Places
 from runtime.world import feeds_of
@@ -22,7 +22,7 @@ TAKEOVER_S = 10.0  # how long the writer before may take to die
 
 
 def main(folder: Path, parent: int) -> int:
-    c, ended = load(folder), list[bool]()
+    c, ended = configuration_in_use(folder), list[bool]()
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process in order
     places, mqtt = Places(c.state), c.site.mqtt
@@ -33,7 +33,7 @@ def main(folder: Path, parent: int) -> int:
         mqtt.client_id or f"marchwarden-{c.site.site.name}",
         mqtt.username,
         password_of(c),
-        str(c.folder / mqtt.tls_ca_file) if mqtt.tls_ca_file else "",
+        str(c.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
         mqtt.keepalive_s,
     )
     streams = tuple(TakStream(server, _say) for server in _tak_servers(c))
@@ -62,7 +62,7 @@ def _tak_servers(c: Configuration) -> list[TakServer]:
         TakServer(
             f"{feed.topic}/tak",
             *address(feed.server),
-            *(str(c.folder / file) if file else "" for file in (feed.ca_file, feed.cert_file, feed.key_file)),
+            *(str(c.path(file)) if file else "" for file in (feed.ca_file, feed.cert_file, feed.key_file)),
         )
         for feed in c.site.feed
         if feed.server

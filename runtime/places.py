@@ -45,6 +45,11 @@ class Places:
         return self.state / "console.address"
 
     @property
+    def processes(self) -> Path:
+        """What each process says of itself."""
+        return self.state / "processes"
+
+    @property
     def audit(self) -> Path:
         return self.state / "audit.log"
 
@@ -73,5 +78,5 @@ def history_of(c: Configuration, write: bool = False) -> Store:
     said = c.site.history
     if said.store == "embedded":
         return EmbeddedStore(Places(c.state).history, write)
-    token = (c.folder / said.token_file).read_text().strip() if said.token_file else ""
+    token = c.path(said.token_file).read_text().strip() if said.token_file else ""
     return InfluxStore(said.url, said.database, token, said.org)

@@ -7,24 +7,30 @@ import fcntl
 import gc
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from alerts.delivery import Couriers
-from runtime.channels import channels_of
+from console.tiles import Tiles
+from model.time import iso_from_ns
+from runtime.accepted import Accepted, AcceptedDamaged, accept, accepted
+from runtime.channels import channels_of, password_of
+from runtime.children import ChildProcesses
 from runtime.configuration import load
 from runtime.entries import Configuration
-from runtime.mistakes import Mistakes, render
+from runtime.mistakes import Mistake, Mistakes
 from runtime.pipeline import Pipeline
-from runtime.places import Places
+from runtime.places import Places, plate_key
+from runtime.process_report import EVERY_S, InUse, ProcessReport, Refused, write_report
+from runtime.supervision import described
+from runtime.world import world_of
 
+Say = Callable[[str], None]
 IDLE_S = 0.02
 MEND_S = 2.0  # after a disk was full
-AGAIN_S = 1.0  # before a process that ended is started again
 # Decoding makes and drops hundreds of thousands of small tuples a second, none in a cycle. With Python's defaults the
 # collector walks them over and over: a fifth of the pipeline's time at 100,000 detections a second.
 GC_THRESHOLDS = (200_000, 20, 100)
@@ -44,114 +50,206 @@ class SystemClock:
         stop.wait(seconds)
 
 
-def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: Callable[[str], None]) -> None:
+def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: Say) -> None:
     """Run a site until `stop`. Raises Mistakes or AlreadyRunning before anything has begun."""
     gc.set_threshold(*GC_THRESHOLDS)
-    c = load(folder)
+    report = _never_failing(report)
+    c, refused = _loaded(folder, report)
     c.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (c.state / "service.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AlreadyRunning(f"Another service works on {c.state}.") from error
-        pipeline = Pipeline(c, report)
-        couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
-        beside = Beside(folder, c, report)
-        pipeline.wake = couriers.wake
+        in_use, refused = _accepted(folder, c, refused, report)
+        service = Service(folder, in_use, refused, report)
         try:
             while not stop.is_set():
-                try:
-                    busy = pipeline.turn()
-                except (sqlite3.Error, OSError) as error:
-                    pipeline = _mended(pipeline, error, stop, report)
-                    continue
-                if not busy:
-                    stop.wait(IDLE_S)
-                beside.look(stop)
+                busy = service.run_once(stop)
                 if reload.is_set():
                     reload.clear()
-                    c = _reloaded(folder, c, pipeline, report)
-                    couriers.stop()
-                    couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), report)
-                    pipeline.wake = couriers.wake
-                    beside.end()
-                    beside = Beside(folder, c, report)
+                    service.reload(stop)
+                elif not busy:
+                    stop.wait(IDLE_S)
         finally:
-            beside.end()
-            _finished(pipeline, report)
-            couriers.stop()
+            service.close()
 
 
-def _mended(pipeline: Pipeline, error: Exception, stop: threading.Event, report: Callable[[str], None]) -> Pipeline:
-    """A pipeline that takes up what is on disk, as soon as the disk lets it."""
-    said = str(error)
-    while not stop.is_set():
-        report(f"Could not be written: {said}. It is tried again from what is on disk in {MEND_S:g} s.")
-        stop.wait(MEND_S)
+class Service:
+    """The parts of a running service, all with one configuration."""
+
+    def __init__(self, folder: Path, in_use: Accepted, refused: Refused | None, report: Say) -> None:
+        self._folder, self._in_use, self._refused, self._report = folder, in_use, refused, report
+        self._started, self._report_due_s = iso_from_ns(time.time_ns()), 0.0
+        self._pipeline = Pipeline(in_use.configuration, report)
+        self._start_parts()
+
+    def run_once(self, stop: threading.Event) -> bool:
+        """One round of everything. Was there anything to read?"""
+        busy = True
         try:
-            return pipeline.again()
-        except (sqlite3.Error, OSError) as again:
-            said = str(again)  # the words only: the error holds on to what was half made, and to its locks
-    return pipeline
+            busy = self._pipeline.turn()
+        except (sqlite3.Error, OSError) as error:
+            self._resume(error, stop)
+        if not stop.is_set():
+            self._look_after()
+        return busy
 
+    def reload(self, stop: threading.Event) -> None:
+        """Take the folder's configuration into use, in every process; where it has a mistake, all keep the one they have."""
+        c = self._in_use.configuration
+        try:
+            new = rehearsed(load(self._folder))
+            if new.state != c.state:
+                raise Mistakes([_STATE_MOVED])
+            self._in_use, self._refused = accept(new, time.time_ns()), None
+        except Exception as error:  # whatever is wrong with the new one, the old one goes on
+            self._refused = _refusal(error)
+            self._report(_refused_text(self._refused, "the old one stays in use"))
+        else:
+            self._end_parts()
+            self._configure(stop)
+            self._start_parts()
+            self._report("The new configuration is in use.")
+        self._write_report()
 
-def _finished(pipeline: Pipeline, report: Callable[[str], None]) -> None:
-    """What has come is taken in and committed; what cannot be is read from the journal at the next start."""
-    try:
-        pipeline.turn()
-        pipeline.close()
-    except (sqlite3.Error, OSError) as error:
-        report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
+    def _configure(self, stop: threading.Event) -> None:
+        try:
+            self._pipeline.turn()
+            self._pipeline.commit()
+            self._pipeline.configure(self._in_use.configuration)
+        except (sqlite3.Error, OSError) as error:
+            self._resume(error, stop)
 
+    def close(self) -> None:
+        """What has come is taken in and committed; what cannot be is read from the journal at the next start."""
+        self._children.end()
+        try:
+            self._pipeline.turn()
+            self._pipeline.close()
+        except (sqlite3.Error, OSError) as error:
+            self._report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
+        self._couriers.stop()
+        self._write_report(ended=True)
 
-def _reloaded(folder: Path, old: Configuration, pipeline: Pipeline, report: Callable[[str], None]) -> Configuration:
-    """The new configuration in use, or, where it has mistakes, the old one still."""
-    try:
-        new = load(folder)
-    except Mistakes as mistakes:
-        report(f"The configuration has mistakes; the old one stays in use.\n{render(mistakes.found)}")
-        return old
-    pipeline.turn()
-    pipeline.commit()
-    pipeline.configure(new)
-    report("The new configuration is in use.")
-    return new
+    def _start_parts(self) -> None:
+        c = self._in_use.configuration
+        self._couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), self._report)
+        self._pipeline.wake = self._couriers.wake
+        names = ["ingest", *(["console"] if c.site.console.enabled else [])]
+        self._children = ChildProcesses(names, self._folder, self._keep_accepted, self._on_end)
 
+    def _end_parts(self) -> None:
+        self._couriers.stop()
+        self._children.end()
 
-class Beside:
-    """The processes beside the pipeline: the ingest, and the console where it is wanted. One that ends is started again."""
+    def _keep_accepted(self) -> None:
+        """The copy that a process is about to read is there and whole, even where somebody has damaged it."""
+        accept(self._in_use.configuration, time.time_ns())
 
-    def __init__(self, folder: Path, c: Configuration, report: Callable[[str], None]) -> None:
-        self._folder, self._report = folder, report
-        self._names = ["ingest", *(["console"] if c.site.console.enabled else [])]
-        self._processes = {name: self._started(name) for name in self._names}
-        self._again: dict[str, float] = {}
+    def _on_end(self, name: str, error: str) -> None:
+        self._report(f"The {name} is down: {error} It is started again.")
 
-    def look(self, stop: threading.Event) -> None:
-        """Is each still there?"""
-        for name, process in self._processes.items():
-            if process.poll() is None or stop.is_set():
-                continue
-            due = self._again.setdefault(name, time.monotonic() + AGAIN_S)
-            if time.monotonic() >= due:
-                self._report(f"The {name} process ended with code {process.returncode}; starting it again.")
-                self._processes[name] = self._started(name)
-                del self._again[name]
+    def _look_after(self) -> None:
+        self._children.look()
+        if time.monotonic() >= self._report_due_s:
+            self._write_report()
+
+    def _write_report(self, ended: bool = False) -> None:
+        self._report_due_s = time.monotonic() + EVERY_S
+        places = Places(self._in_use.configuration.state)
+        in_use = InUse(self._in_use.digest, self._in_use.time, self._refused)
+        now = iso_from_ns(time.time_ns())
+        parts = () if ended else self._children.parts()
+        with suppress(OSError):  # a report that is missing says that nothing is known of us, which is then true
+            write_report(
+                places.processes, ProcessReport("service", os.getpid(), self._started, now, ended, parts, in_use)
+            )
+
+    def _resume(self, error: Exception, stop: threading.Event) -> None:
+        """Take up what is on disk, as soon as the disk lets us."""
+        text = str(error)
+        while not stop.is_set():
+            self._report(f"Could not be written: {text}. It is tried again from what is on disk in {MEND_S:g} s.")
+            stop.wait(MEND_S)
+            self._look_after()
+            try:
+                self._pipeline = self._pipeline.again()
+                self._pipeline.configure(self._in_use.configuration)
+            except (sqlite3.Error, OSError) as again:
+                text = str(again)  # the words only: the error holds on to what was half made, and to its locks
+            else:
                 return
 
-    def end(self) -> None:
-        for process in self._processes.values():
-            _end(process)
 
-    def _started(self, name: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", f"runtime.{name}_process", str(self._folder), str(os.getpid())])
+# ── which configuration ──────────────────────────────────────────────────────────────────────────
+
+_STATE_MOVED = Mistake(
+    "site.toml",
+    "",
+    "files.state",
+    "is not where the running service keeps its state.",
+    "Stop the service, move the folder, and start it again.",
+)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def rehearsed(c: Configuration) -> Configuration:
+    """The same, once it has been seen that a service can be made of it. Raises what stands in the way."""
+    world_of(c, plate_key(c))
+    password_of(c)
+    if c.site.console.base_map:
+        Tiles(c.path(c.site.console.base_map))
+    for channel in channels_of(c):
+        channel.close()
+    return c
+
+
+def _loaded(folder: Path, report: Say) -> tuple[Configuration, Refused | None]:
+    """The folder's configuration; where it has a mistake, the one accepted last, and what was refused."""
+    try:
+        return rehearsed(load(folder)), None
+    except Exception as error:  # whatever is wrong with it, what ran before runs again
+        last, refused = _last_accepted(folder, error, report)
+        return last.configuration, refused
+
+
+def _accepted(folder: Path, c: Configuration, refused: Refused | None, report: Say) -> tuple[Accepted, Refused | None]:
+    """The configuration, kept as the accepted one; where the disk does not take it, the one accepted last."""
+    try:
+        return accept(c, time.time_ns()), refused
+    except OSError as error:
+        return _last_accepted(folder, error, report)
+
+
+def _last_accepted(folder: Path, error: Exception, report: Say) -> tuple[Accepted, Refused]:
+    """The configuration accepted last. Where there is none, raises the error for which it is needed."""
+    try:
+        last = accepted(folder)
+    except (AcceptedDamaged, Mistakes) as damage:
+        report(f"The accepted configuration cannot be used instead: {damage}")
+        last = None
+    if last is None:
+        raise error
+    refused = _refusal(error)
+    report(_refused_text(refused, f"THE LAST ACCEPTED ONE IS IN USE, OF {last.time}"))
+    return last, refused
+
+
+def _refusal(error: Exception) -> Refused:
+    """Why a configuration is not taken into use."""
+    found = tuple(map(str, error.found)) if isinstance(error, Mistakes) else (described(error),)
+    return Refused(iso_from_ns(time.time_ns()), found)
+
+
+def _refused_text(refused: Refused, instead: str) -> str:
+    return f"The configuration in the folder is refused; {instead}.\n" + "\n\n".join(refused.mistakes)
+
+
+def _never_failing(report: Say) -> Say:
+    """What is said to a log that takes nothing more, on a full disk, is lost and ends nothing."""
+
+    def say(text: str) -> None:
+        with suppress(OSError, ValueError):
+            report(text)
+
+    return say

@@ -13,8 +13,8 @@ from rich.table import Table
 from alerts.feedback import DISPOSITIONS
 from alerts.quiet import FIELDS
 from model.time import iso_from_ns
+from runtime.accepted import configuration_in_use
 from runtime.commands.common import HERE, By, Json, Reason, SiteHere, audited, outbox_of, people, who
-from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.watch import alert_table, alert_text, explained
 
@@ -56,7 +56,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """All alerts, the newest first."""
-    c = load(site)
+    c = configuration_in_use(site)
     found = outbox_of(c).incidents(only_open)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
@@ -67,7 +67,7 @@ def list_(
 @app.command(epilog="Example: marchwarden alerts watch configs")
 def watch(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """Show alerts as they come, and what becomes of them, until Ctrl-C."""
-    c = load(site)
+    c = configuration_in_use(site)
     outbox, console = outbox_of(c), Console(highlight=False, soft_wrap=True)
     for incident in reversed(outbox.incidents(open_only=True)):
         _show(console, incident, c, as_json)
@@ -86,7 +86,7 @@ def watch(site: SiteArgument = HERE, as_json: Json = False) -> None:
 @app.command(epilog="Example: marchwarden alerts show A0K3")
 def show(key: Key, site: SiteHere = HERE, as_json: Json = False, by: By = "", reason: Reason = "") -> None:
     """Why an alert was raised, grouped, told again, and sent where it was sent."""
-    c = load(site)
+    c = configuration_in_use(site)
     outbox = outbox_of(c)
     whole = outbox.full_key(key)
     audited(c, by, "alerts show", whole, reason)
@@ -101,7 +101,7 @@ def show(key: Key, site: SiteHere = HERE, as_json: Json = False, by: By = "", re
 @app.command(epilog="Example: marchwarden alerts withheld configs")
 def withheld(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """What raised nothing, and why: patrols of ours."""
-    c = load(site)
+    c = configuration_in_use(site)
     rows = [r | {"time": iso_from_ns(r.pop("time_ns"))} for r in outbox_of(c).withheld()]
     _print(rows, ("time", "rule", "zone", "subject", "reason"), as_json)
 
@@ -111,7 +111,7 @@ def nuisance(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """The share of nuisance alarms per sensor and rule, of those that were resolved."""
     rows = [
         tally | {"share": round(tally["nuisance"] / (tally["genuine"] + tally["nuisance"]), 3)}
-        for tally in outbox_of(load(site)).status().get("dispositions", [])
+        for tally in outbox_of(configuration_in_use(site)).status().get("dispositions", [])
     ]
     rows.sort(key=lambda r: (-r["share"], -r["nuisance"], r["sensor"], r["rule"]))
     _print(rows, ("sensor", "rule", "genuine", "nuisance", "share"), as_json)
@@ -125,7 +125,7 @@ def dead(
     as_json: Json = False,
 ) -> None:
     """Dead letters: deliveries that were given up."""
-    outbox = outbox_of(load(site))
+    outbox = outbox_of(configuration_in_use(site))
     rows = [r for r in outbox.dead_letters() if channel in ("", r["channel"])]
     _print(rows, ("alert", "revision", "agency", "channel", "attempts", "error"), as_json)
     if send_again:
@@ -206,7 +206,7 @@ def merge(
     by: By = "",
 ) -> None:
     """Say that two alerts are one happening."""
-    c = load(site)
+    c = configuration_in_use(site)
     _act(site, "merge", key, by, to=outbox_of(c).full_key(into))
 
 
@@ -246,7 +246,7 @@ def silence(
 @app.command(epilog="Example: marchwarden alerts silences configs")
 def silences(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """The silences in force."""
-    rows = outbox_of(load(site)).status().get("silences", [])
+    rows = outbox_of(configuration_in_use(site)).status().get("silences", [])
     _print(rows, ("silence", "by", "reason", "until", "matchers"), as_json)
 
 
@@ -257,7 +257,7 @@ def unsilence(
     by: By = "",
 ) -> None:
     """End a silence before its time."""
-    known = [s["silence"] for s in outbox_of(load(site)).status().get("silences", [])]
+    known = [s["silence"] for s in outbox_of(configuration_in_use(site)).status().get("silences", [])]
     found = [s for s in known if s.startswith(key.upper())]
     if len(found) != 1:
         raise typer.BadParameter(f"{key!r} begins {len(found)} silences; `marchwarden alerts silences` shows them.")
@@ -266,7 +266,7 @@ def unsilence(
 
 def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:
     """Hand an action in, and wait a moment to see it done: the service takes it by way of the journal."""
-    c = load(site)
+    c = configuration_in_use(site)
     outbox, person = outbox_of(c), who(by)
     whole = outbox.full_key(key) if key else ""
     said = {name: value for name, value in more.items() if value}

@@ -20,8 +20,10 @@ PREFIX = "marchwarden/san-rafael/detections/"
 
 
 class Sender:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, user: str = "", password: str = "") -> None:
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        if user:
+            self.client.username_pw_set(user, password)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
 
