@@ -32,10 +32,20 @@ def equipment_events(ground: Ground, health: Health, now_ns: int) -> list[Event]
     ]
 
 
+def equipment_due_ns(ground: Ground, health: Health) -> list[int]:
+    """When a sensor falls silent, or a word of tampering is old, of all that have not been heard again till then."""
+    silent = health.heard_ns + _limit_ns(ground)
+    return [*silent.tolist(), *(health.tampered_ns[health.tampered_ns > 0] + TAMPER_NS).tolist()]
+
+
 def silent_sensors(ground: Ground, health: Health, now_ns: int) -> NDArray[np.bool_]:
     """(n,) no word for longer than the registration allows, or its own word that it is down."""
-    limit_ns = np.minimum(ground.sensors.silent_after_s, 1e9) * NS
-    return np.asarray((now_ns - health.heard_ns > limit_ns) | health.offline)
+    return np.asarray((now_ns - health.heard_ns > _limit_ns(ground)) | health.offline)
+
+
+def _limit_ns(ground: Ground) -> NDArray[np.int64]:
+    """(n,) how long each sensor may say nothing."""
+    return (np.minimum(ground.sensors.silent_after_s, 1e9) * NS).astype(np.int64)
 
 
 def _silent(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:

@@ -4,6 +4,7 @@ Scans are judged as they close. A scan that is run again is judged again, from w
 then says anew joins the incidents that exist, so that an alert once raised keeps its key.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,18 +14,19 @@ from alerts.absence import absent
 from alerts.conditions import answer
 from alerts.courses import known_after
 from alerts.crossing import crossed
-from alerts.equipment import equipment_events
+from alerts.equipment import equipment_due_ns, equipment_events
 from alerts.feedback import existence_odds
 from alerts.incidents import grouped, merged
-from alerts.ladder import escalated
+from alerts.ladder import escalated, escalation_due_ns
 from alerts.levels import happened, stepped
-from alerts.life import Holding, parted, remembered, reviewed, sustained, sustained_equipment
-from alerts.memory import Anchors, Is, Known, Levels, Marks, Memory, looked_up
+from alerts.life import Holding, incident_due_ns, parted, remembered, reviewed, sustained, sustained_equipment
+from alerts.memory import Anchors, Is, Known, Levels, Marks, Memory, after_no_tracks, looked_up, memory_due_ns
 from alerts.people import Desk, acted
 from alerts.plates import carriers, plates_read
-from alerts.quiet import muted
+from alerts.quiet import muted, silences_due_ns
 from alerts.revisions import is_open
 from alerts.rules import Ground
+from alerts.schedule import ALWAYS, next_change_ns
 from alerts.subjects import Sighting, Subjects, eligible, sightings, subjects_of
 from alerts.units import Unit, marked, reported
 from model.alerts import Action, Alert, Event, EventKind, Incident, Silence, Tally, Withheld
@@ -55,6 +57,10 @@ class AlertsState:
     silences: tuple[Silence, ...]
     tallies: tuple[Tally, ...]
     units: tuple[Unit, ...]  # of ours
+
+    def clock_ns(self, now_ns: int) -> int:
+        """Observed time: that of the newest scan; before any, received time."""
+        return self.memories[-1].time_ns if self.memories else now_ns
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def judged(
         state, told, kept_back = _scan_judged(ground, state, scan, now_ns)
         alerts += told
         withheld += kept_back
-    clock_ns = state.memories[-1].time_ns if state.memories else now_ns
+    clock_ns = state.clock_ns(now_ns)
     desk = Desk({i.key: i for i in state.incidents}, state.silences, state.tallies)
     desk, told, refused = acted(ground, desk, actions, clock_ns)
     state = replace(state, incidents=tuple(desk.incidents.values()), silences=desk.silences, tallies=desk.tallies)
@@ -106,6 +112,30 @@ def judged(
     return state, Judgement(alerts, tuple(withheld), refused)
 
 
+def due_ns(ground: Ground, state: AlertsState, health: Health) -> Iterator[int]:
+    """The instants, of observed or received time, at which judging may come out otherwise although nothing is seen or heard.
+
+    Those that are past may be among them, and such as change nothing. Schedules aside.
+    """
+    for memory in state.memories[-1:]:
+        yield from memory_due_ns(memory)
+        for (rule, _), present_ns in zip(ground.watches(EventKind.ABSENCE), memory.present_ns, strict=True):
+            yield present_ns + rule.dwell_ns
+    yield from (unit.observed_ns + ground.habits.unit_fresh_ns for unit in state.units)
+    yield from equipment_due_ns(ground, health)
+    yield from silences_due_ns(state.silences)
+    for incident in state.incidents:
+        yield from incident_due_ns(ground, incident)
+        yield from escalation_due_ns(ground, incident)
+
+
+def schedule_due_ns(ground: Ground, after_ns: int, until_ns: int) -> int:
+    """The first instant after one at which a rule comes into force or no longer is; at the latest `until_ns`."""
+    for schedule in {rule.schedule for rule in ground.rules} - {ALWAYS}:
+        until_ns = next_change_ns(schedule, after_ns, until_ns)
+    return until_ns
+
+
 def _scan_judged(
     ground: Ground, state: AlertsState, scan: Scan, now_ns: int
 ) -> tuple[AlertsState, tuple[Alert, ...], list[Withheld]]:
@@ -113,7 +143,9 @@ def _scan_judged(
     earlier = tuple(m for m in state.memories if m.time_ns <= scan.after_ns) or (first_memory(ground),)
     before = earlier[-1]
     marks, subjects = marked(ground, state.units, before.marks, subjects_of(scan.time_ns, scan.tracks, before.known))
-    memory, events, withheld, so = _observed(ground, state, before, marks, subjects)
+    memory, events, withheld, so = (_observed if len(subjects.tracks) else _observed_nothing)(
+        ground, state, before, marks, subjects
+    )
     incidents, alerts = grouped(ground, state.silences, state.incidents, events, now_ns)
     incidents = _carried(incidents, subjects)
     incidents, told = merged(ground, incidents, _found_again(scan.reasons), scan.time_ns, now_ns)
@@ -141,15 +173,43 @@ def first_memory(ground: Ground) -> Memory:
     )
 
 
-def _observed(
-    ground: Ground, state: AlertsState, before: Memory, marks: Marks, subjects: Subjects
-) -> tuple[Memory, list[Event], list[Withheld], list[tuple[str, str, NDArray[np.uint64]]]]:
+Observed = tuple[Memory, list[Event], list[Withheld], list[tuple[str, str, NDArray[np.uint64]]]]
+
+
+def _observed_nothing(ground: Ground, state: AlertsState, before: Memory, marks: Marks, subjects: Subjects) -> Observed:
+    """`_observed` of a scan without tracks."""
+    events, present = _absences(ground, state, before, subjects)
+    memory = Memory(
+        subjects.time_ns,
+        after_no_tracks(before.known, subjects.time_ns),
+        tuple(after_no_tracks(levels, subjects.time_ns) for levels in before.levels),
+        tuple(after_no_tracks(anchors, subjects.time_ns) for anchors in before.anchors),
+        present,
+        marks if len(before.marks) else before.marks,
+    )
+    return memory, events, [], []
+
+
+def _absences(
+    ground: Ground, state: AlertsState, before: Memory, subjects: Subjects
+) -> tuple[list[Event], tuple[int, ...]]:
+    """Who should be somewhere and is not, and when enough were last there, for each (rule, zone)."""
+    events: list[Event] = []
+    present = []
+    for (rule, zone), present_ns in zip(ground.watches(EventKind.ABSENCE), before.present_ns, strict=True):
+        last_ns, raised = absent(ground, rule, zone, present_ns, state.units, subjects)
+        present.append(last_ns)
+        events += raised
+    return events, tuple(present)
+
+
+def _observed(ground: Ground, state: AlertsState, before: Memory, marks: Marks, subjects: Subjects) -> Observed:
     """The memory after one scan; what happened in it and what of it is withheld, in the order of the rules; and who meets
     which condition: (rule, place, tracks)."""
     events: list[Event] = []
     kept_back: list[Event] = []
     so: list[tuple[str, str, NDArray[np.uint64]]] = []
-    levels, anchors, present = [], [], []
+    levels, anchors = [], []
     able = {
         rule.id: eligible(rule, subjects, existence_odds(ground, state.tallies, rule, subjects.tracks))
         for rule in ground.rules
@@ -167,12 +227,10 @@ def _observed(
         anchors.append(moved)
         events += raised
         kept_back += ours
-    for (rule, zone), present_ns in zip(ground.watches(EventKind.ABSENCE), before.present_ns, strict=True):
-        last_ns, raised = absent(ground, rule, zone, present_ns, state.units, subjects)
-        present.append(last_ns)
-        events += raised
+    raised, present = _absences(ground, state, before, subjects)
+    events += raised
     known = known_after(before.known, subjects.time_ns, subjects.tracks, subjects.sigma_m)
-    memory = Memory(subjects.time_ns, known, tuple(levels), tuple(anchors), tuple(present), marks)
+    memory = Memory(subjects.time_ns, known, tuple(levels), tuple(anchors), present, marks)
     return memory, events, [Withheld(e, _unit_of(state.units, subjects, e)) for e in kept_back], so
 
 

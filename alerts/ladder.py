@@ -1,5 +1,6 @@
 """Escalation: an incident that nobody acknowledges in time climbs its agencies' ladders, rung by rung."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from alerts.revisions import Told, Why, is_open, revised
@@ -21,6 +22,14 @@ def escalated(ground: Ground, incidents: tuple[Incident, ...], clock_ns: int, no
         alerts.append(alert)
         kept.append(alert.incident)
     return tuple(kept), tuple(alerts)
+
+
+def escalation_due_ns(ground: Ground, incident: Incident) -> Iterator[int]:
+    """When an incident reaches a rung, if nobody acknowledges it."""
+    if _waits(incident):
+        for route in incident.routed:
+            agency = ground.agency_of.get(route.agency)
+            yield from (route.since_ns + rung.after_ns for rung in (agency.rungs(incident.severity) if agency else ()))
 
 
 def _waits(incident: Incident) -> bool:

@@ -1,11 +1,11 @@
 """The life of incidents: they follow their subjects, are told of again when there is news, and end as their rules say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alerts.incidents import ALONE, merged_evidence, split
+from alerts.incidents import ALONE, REOPEN_NS, merged_evidence, split
 from alerts.revisions import OVER, Told, Why, is_open, revised
 from alerts.routing import routed_again
 from alerts.rules import Clears, Ground, Rule
@@ -94,7 +94,26 @@ def _strayed(ground: Ground, incident: Incident, sightings: dict[str, Sighting],
 
 def remembered(ground: Ground, incidents: tuple[Incident, ...], clock_ns: int) -> tuple[Incident, ...]:
     """Incidents that are open, or over so recently that a scan run again could speak of them, or somebody resolve them."""
-    return tuple(i for i in incidents if is_open(i) or clock_ns - i.told_ns <= 2 * ground.lateness_ns + KEPT_NS)
+    return tuple(i for i in incidents if is_open(i) or clock_ns - i.told_ns <= _kept_ns(ground))
+
+
+def incident_due_ns(ground: Ground, incident: Incident) -> Iterator[int]:
+    """When it may be told of again, be over, be forgotten or no longer come back, if nothing is seen of it."""
+    yield incident.raised_ns + ground.habits.storm_ns
+    yield from (incident.last_ns, incident.last_ns + REOPEN_NS)
+    if not is_open(incident):
+        yield incident.told_ns + _kept_ns(ground)
+        return
+    yield from (incident.told_ns + wait_ns for wait_ns in (0, SETTLE_RULE_NS, SETTLE_SENSOR_NS))
+    yield from (incident.told_ns + rule.repeat_ns for rule in _rules(ground, incident))
+    for happening in incident.happenings:
+        rule = ground.rule_of.get(happening.rule)
+        wait_ns = rule.clear_after_ns if rule else 0
+        yield from (t + wait_ns for t in (happening.event_ns, happening.held_ns, incident.last_ns))
+
+
+def _kept_ns(ground: Ground) -> int:
+    return 2 * ground.lateness_ns + KEPT_NS
 
 
 def _followed(incident: Incident, here: list[Sighting], holding: Holding, clock_ns: int) -> Incident:

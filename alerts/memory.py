@@ -106,6 +106,18 @@ def remembered_of(before: "Levels | Anchors | Known", tracks: NDArray[np.uint64]
     return np.asarray(~here & (time_ns - before.seen_ns <= KEPT_NS))
 
 
+def after_no_tracks(before: C, time_ns: int) -> C:
+    """The table after a scan without tracks; the same object where nothing is forgotten."""
+    kept = remembered_of(before, before.track[:0], time_ns)
+    return before if kept.all() else before.take(kept)
+
+
 def by_track(rows: C) -> C:
     """Sorted by track."""
     return rows.take(np.argsort(rows.track, kind="stable"))
+
+
+def memory_due_ns(memory: Memory) -> list[int]:
+    """When something unseen is forgotten."""
+    tables: tuple[Known | Levels | Anchors, ...] = (memory.known, *memory.levels, *memory.anchors)
+    return [int(table.seen_ns.min()) + KEPT_NS for table in tables if len(table)]

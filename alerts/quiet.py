@@ -4,7 +4,7 @@ A muted incident is raised, followed and written down as any other; only nobody 
 it is not, they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from alerts.revisions import Told, Why, is_open, revised
@@ -65,6 +65,12 @@ def _inhibits(inhibition: Inhibition, other: Incident, incident: Incident) -> bo
     (ax, ay), (bx, by) = other.at.position, incident.at.position
     near = other.at.sector == incident.at.sector and (ax - bx) ** 2 + (ay - by) ** 2 <= inhibition.within_m**2
     return near or inhibition.within_m == float("inf")
+
+
+def silences_due_ns(silences: tuple[Silence, ...]) -> Iterator[int]:
+    """When they begin and end."""
+    for silence in silences:
+        yield from (silence.from_ns, silence.until_ns)
 
 
 def muted(

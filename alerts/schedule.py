@@ -41,6 +41,15 @@ def in_force(schedule: Schedule, time_ns: int) -> bool:
     return schedule is ALWAYS or _in_minute(schedule, time_ns // MINUTE_NS)
 
 
+def next_change_ns(schedule: Schedule, after_ns: int, until_ns: int) -> int:
+    """The first instant after one at which it is in force where it was not, or no longer is; at the latest `until_ns`."""
+    minute = after_ns // MINUTE_NS
+    now = in_force(schedule, after_ns)
+    while minute * MINUTE_NS < until_ns and in_force(schedule, minute * MINUTE_NS) == now:
+        minute += 1
+    return min(minute * MINUTE_NS, until_ns)
+
+
 @lru_cache(4096)
 def _in_minute(schedule: Schedule, minute: int) -> bool:
     local = datetime.fromtimestamp(minute * 60, UTC).astimezone(ZoneInfo(schedule.zone))

@@ -85,6 +85,11 @@ def at_rest() -> FusionState:
     return FusionState(0, (), 0, ())
 
 
+def awaits_nothing(state: FusionState) -> bool:
+    """Is there no track, and no row that a scan could still take? Then scans change nothing but when the last was closed."""
+    return not state.chunks and not any(len(c.tracks) for c in state.checkpoints)
+
+
 @dataclass(frozen=True)
 class Fused:
     """What a step of fusion came to."""

@@ -33,6 +33,8 @@ def scanned(
     end_ns: int,
 ) -> tuple[Tracks, Biases, Reasons]:
     """The tracks after all that was observed up to `end_ns`, in whatever order it is given, and why they are so."""
+    if not len(before) and not len(detections):
+        return before, biases, Reasons.none()
     begin_ns = end_ns - settings.scan_ns
     detections = detections.take(canonical_order(detections))
     detections = corrected(biases, one_each(sensors, detections, frames_of(detections)))

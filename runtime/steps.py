@@ -1,7 +1,8 @@
 """Which instants `advance` is called at: a fixed grid of received time, so that chunking changes nothing.
 
 A step falls on every grid instant that has messages before it, and on every whole second in between, except while
-the service was not connected. The same rule serves the live service and a replay.
+the service was not connected. Seconds of silence in which nothing can change are crossed in one stride (`silence`). The same
+rule serves the live service and a replay.
 """
 
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from model.messages import Messages
-from model.time import MS, NS
+from model.time import MS
 from runtime.advance import Outcome, State, World, advance
 from runtime.inbox import silence_until
+from runtime.silence import silent_steps
 
 STEP_NS = 100 * MS
 
@@ -32,18 +34,12 @@ def steps(world: World, state: State, messages: Messages, until_ns: int) -> Iter
         now_ns = int(cells[taken])
         last = int(np.searchsorted(cells, now_ns, side="right"))
         arrived = messages.between(taken, last)
-        for second_ns in _seconds(state.now_ns, silence_until(arrived, now_ns - 1)):
-            state, outcome = advance(world, state, Messages.none(), second_ns)
+        for after, outcome in silent_steps(world, state, silence_until(arrived, now_ns - 1)):
+            state = after
             yield state, outcome, taken
         state, outcome = advance(world, state, arrived, now_ns)
         taken = last
         yield state, outcome, taken
     if taken == len(messages):
-        for second_ns in _seconds(state.now_ns, until_ns):
-            state, outcome = advance(world, state, Messages.none(), second_ns)
-            yield state, outcome, taken
-
-
-def _seconds(after_ns: int, until_ns: int) -> range:
-    """The whole seconds after one instant, up to another."""
-    return range((after_ns // NS + 1) * NS, until_ns + 1, NS)
+        for after, outcome in silent_steps(world, state, until_ns):
+            yield after, outcome, taken
