@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from alerts.wire import xml_text
+
 DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 SEVERITY = {"critical": "Extreme", "major": "Severe", "minor": "Moderate", "information": "Minor"}
@@ -62,7 +64,7 @@ def _info(record: dict[str, object]) -> ElementTree.Element:
 
 
 def _add(parent: ElementTree.Element, name: str, text: str) -> None:
-    ElementTree.SubElement(parent, name).text = text
+    ElementTree.SubElement(parent, name).text = xml_text(text)
 
 
 def _time(iso: str) -> str:

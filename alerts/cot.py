@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from alerts.wire import xml_text
+
 DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 UNKNOWN = "9999999.0"
 TYPES = {"person": "a-s-G-U-C", "vehicle": "a-s-G-E-V", "vessel": "a-s-S", "aircraft": "a-s-A", "animal": "a-n-G"}
@@ -36,7 +38,7 @@ def cot_event(body: bytes, stale_s: float) -> bytes:
     )
     detail = ElementTree.SubElement(event, "detail")
     ElementTree.SubElement(detail, "contact", callsign=f"{record['severity'].upper()} {record['alert'][:6]}")
-    ElementTree.SubElement(detail, "remarks").text = record["text"]
+    ElementTree.SubElement(detail, "remarks").text = xml_text(record["text"])
     ElementTree.SubElement(
         detail,
         "marchwarden",

@@ -1,6 +1,7 @@
 """Delivery: from the outbox to the agencies, at least once, in order for each alert and agency.
 
-One worker a channel, so that a receiver that is slow or away delays nobody else.
+One worker a channel, so that a receiver that is slow or away delays nobody else. In which threads they run, and that they are
+started again, is the runtime's to say.
 """
 
 import random
@@ -11,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from alerts.channels.results import Channel, Delivered, Refused, TryAgain
+from alerts.channels.results import Channel, Delivered, Refused, Result, TryAgain, failure
 from alerts.outbox import LONGEST_WAIT_NS, Due, Outbox
+from model.alerts import Delivery
 from model.time import NS, ns_from_seconds
 
 FIRST_WAIT_S = 0.5
@@ -58,6 +60,7 @@ def deliver(
     clock: Clock,
     allowance: Allowance | None = None,
     chance: Callable[[], float] = random.random,
+    on_failure: Callable[[str], None] = lambda _: None,
 ) -> int:
     """One round: what is due on a channel is sent, and what became of it is written down. How many were due."""
     allowance, now_ns = allowance or Allowance(channel.per_minute), clock.now_ns()
@@ -65,13 +68,32 @@ def deliver(
     if not due:
         return 0
     allowance.take(len(due), now_ns)
-    results = channel.send([d.delivery for d in due])
+    results = _results(channel, [d.delivery for d in due], on_failure)
     now_ns = clock.now_ns()
     outbox.delivered([d.number for d, r in zip(due, results, strict=True) if isinstance(r, Delivered)], now_ns)
     for each, result in zip(due, results, strict=True):
         if not isinstance(result, Delivered):
             outbox.failed(each, result.error, next_try_ns(each, result, now_ns, chance()))
     return len(due)
+
+
+def _results(channel: Channel, deliveries: list[Delivery], on_failure: Callable[[str], None]) -> list[Result]:
+    """What became of each. A channel that raises is asked again for each delivery by itself, so that one that cannot be sent
+    holds up no other; what was sent already is sent twice, under the same key."""
+    try:
+        return _sent(channel, deliveries)
+    except Exception as error:
+        if len(deliveries) == 1:
+            on_failure(f"{deliveries[0].incident} cannot be sent: {failure(error).error}")
+            return [failure(error)]
+        return [result for each in deliveries for result in _results(channel, [each], on_failure)]
+
+
+def _sent(channel: Channel, deliveries: list[Delivery]) -> list[Result]:
+    results = channel.send(deliveries)
+    if len(results) != len(deliveries):
+        raise ValueError(f"the channel gave {len(results)} results for {len(deliveries)} deliveries")
+    return results
 
 
 def next_try_ns(due: Due, result: TryAgain | Refused, now_ns: int, chance: float) -> int | None:
@@ -88,54 +110,41 @@ def next_try_ns(due: Due, result: TryAgain | Refused, now_ns: int, chance: float
     return now_ns + ns_from_seconds(longest_s * (0.1 + 0.9 * chance))
 
 
-class Couriers:
-    """The workers of all channels. `wake` tells them that there is something; `stop` lets them end what they are at."""
-
-    def __init__(
-        self, database: Path, channels: list[Channel], clock: Clock, report: Callable[[str], None] = lambda _: None
-    ) -> None:
-        self._report = report
-        self._stop = threading.Event()
-        self._bells = [threading.Event() for _ in channels]
-        self._threads = [
-            threading.Thread(
-                target=self._work, args=(database, channel, clock, bell), name=f"channel {channel.id}", daemon=True
-            )
-            for channel, bell in zip(channels, self._bells, strict=True)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def wake(self) -> None:
-        for bell in self._bells:
-            bell.set()
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        self._stop.set()
-        self.wake()
-        for thread in self._threads:
-            thread.join(timeout_s)
-
-    def _work(self, database: Path, channel: Channel, clock: Clock, bell: threading.Event) -> None:
-        allowance = Allowance(channel.per_minute)
-        while not self._stop.is_set():
-            try:
-                self._serve(database, channel, clock, allowance, bell)
-            except (sqlite3.Error, OSError) as error:
-                # What was sent and could not be written down is sent again, under the same key.
-                self._report(f"Channel {channel.id}: {error}. It goes on in {MEND_S:g} s.")
-                clock.wait(MEND_S, self._stop)
-        channel.close()
-
-    def _serve(
-        self, database: Path, channel: Channel, clock: Clock, allowance: Allowance, bell: threading.Event
-    ) -> None:
-        outbox = Outbox(database)
+def work(
+    database: Path,
+    channel: Channel,
+    clock: Clock,
+    allowance: Allowance,
+    wake: threading.Event,
+    stop: threading.Event,
+    report: Callable[[str], None] = lambda _: None,
+    on_failure: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Deliver on one channel until `stop`; `wake` says that there is something. What is under way at `stop` is ended."""
+    while not stop.is_set():
         try:
-            while not self._stop.is_set():
-                bell.clear()
-                if not deliver(outbox, channel, clock, allowance):
-                    clock.wait(IDLE_S, bell)
-            deliver(outbox, channel, clock, allowance)
-        finally:
-            outbox.close()
+            _work_on_database(database, channel, clock, allowance, wake, stop, on_failure)
+        except (sqlite3.Error, OSError) as error:
+            # What was sent and could not be written down is sent again, under the same key.
+            report(f"Channel {channel.id}: {error}. It goes on in {MEND_S:g} s.")
+            clock.wait(MEND_S, stop)
+
+
+def _work_on_database(
+    database: Path,
+    channel: Channel,
+    clock: Clock,
+    allowance: Allowance,
+    wake: threading.Event,
+    stop: threading.Event,
+    on_failure: Callable[[str], None],
+) -> None:
+    outbox = Outbox(database)
+    try:
+        while not stop.is_set():
+            wake.clear()
+            if not deliver(outbox, channel, clock, allowance, on_failure=on_failure):
+                clock.wait(IDLE_S, wake)
+        deliver(outbox, channel, clock, allowance, on_failure=on_failure)
+    finally:
+        outbox.close()

@@ -1,5 +1,6 @@
 """Alerts as others read them: the record of contract.md, and the key of a delivery. Values only, no sending."""
 
+import re
 from hashlib import blake2b
 from typing import Any
 
@@ -7,6 +8,8 @@ import msgspec
 
 from model.alerts import Alert, Happening, Incident, Phase
 from model.time import iso_from_ns
+
+NO_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
 def record_of(alert: Alert) -> dict[str, Any]:
@@ -80,6 +83,16 @@ def delivery_key(agency: str, channel: str, incident: str, revision: int) -> str
     """What makes a delivery this one: receivers that get the same key again may drop it."""
     said = f"{agency}|{channel}|{incident}|{revision}"
     return blake2b(said.encode(), digest_size=12).hexdigest()
+
+
+def one_line(text: str) -> str:
+    """The text with a space for each character that ends a line or controls a terminal: what a header may hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def xml_text(text: str) -> str:
+    """The text with a space for each character that XML 1.0 (2.2) does not allow."""
+    return NO_XML.sub(" ", text)
 
 
 def _route(r: Any) -> dict[str, Any]:

@@ -30,7 +30,6 @@ import msgspec
 import numpy as np
 
 from alerts.channels.http import HttpChannel, webhook
-from alerts.delivery import Couriers
 from alerts.dispatch import dispatched
 from alerts.incidents import grouped
 from alerts.judge import AlertsState
@@ -38,6 +37,7 @@ from alerts.outbox import Commit, Outbox
 from alerts.rules import Habits
 from model.alerts import Event, EventKind, Fix, Incident
 from model.time import NS
+from runtime.delivery_workers import DeliveryWorkers
 from runtime.service import GC_THRESHOLDS, SystemClock
 from runtime.snapshot import Parts
 from tests.script import ground
@@ -297,8 +297,10 @@ def stage(port: int, batch_max: int) -> None:
     folder = tempfile.mkdtemp()
     database = Path(folder) / "o.db"
     outbox, parts = Outbox(database), Parts((Incident,))
-    channel = HttpChannel("west-mqtt", f"http://127.0.0.1:{port}/", webhook("bench", batch_max=batch_max))
-    couriers = Couriers(database, [channel], SystemClock())
+    builders = {
+        "west-mqtt": lambda: HttpChannel("west-mqtt", f"http://127.0.0.1:{port}/", webhook("bench", batch_max=batch_max))
+    }
+    workers = DeliveryWorkers(database, builders, SystemClock(), print, print, print)
     decoder = msgspec.json.Decoder(list[Event])
     gc.set_threshold(*GC_THRESHOLDS)
     incidents: tuple[Incident, ...] = ()
@@ -312,7 +314,7 @@ def stage(port: int, batch_max: int) -> None:
         now_ns = time.time_ns()
         incidents, alerts = grouped(site, (), incidents, events, now_ns)
         outbox.tell(alerts, dispatched(site, alerts))
-        couriers.wake()
+        workers.wake()
         position += len(lines)
         if time.monotonic() >= due or ended:
             root, fresh, used = parts.snapshot(_state(incidents))

@@ -1,6 +1,8 @@
 """From an agency's entry to its channels."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 from alerts.channels.broker import MqttChannel
 from alerts.channels.email import EmailChannel
@@ -11,9 +13,9 @@ from runtime import schema
 from runtime.entries import Configuration
 
 
-def channels_of(c: Configuration) -> list[Channel]:
-    """Every agency's channels."""
-    return [_channel(c, said) for w in c.agencies for said in w.value.channel]
+def channel_builders(c: Configuration) -> dict[str, Callable[[], Channel]]:
+    """What makes each of the agencies' channels, by its id."""
+    return {said.id: partial(_channel, c, said) for w in c.agencies for said in w.value.channel}
 
 
 def password_of(c: Configuration) -> str:

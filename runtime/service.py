@@ -1,4 +1,4 @@
-"""The live service: the pipeline, the couriers, and the processes beside them, until it is told to end.
+"""The live service: the pipeline, the delivery workers, and the processes beside them, until it is told to end.
 
 Three processes: `ingest_process` fills the journal, this one reads it, `console_process` shows what came of it.
 """
@@ -13,13 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from alerts.delivery import Couriers
 from console.tiles import Tiles
 from model.time import iso_from_ns
 from runtime.accepted import Accepted, AcceptedDamaged, accept, accepted
-from runtime.channels import channels_of, password_of
+from runtime.channels import channel_builders, password_of
 from runtime.children import ChildProcesses
 from runtime.configuration import load
+from runtime.delivery_workers import DeliveryWorkers
 from runtime.entries import Configuration
 from runtime.mistakes import Mistake, Mistakes
 from runtime.pipeline import Pipeline
@@ -129,18 +129,20 @@ class Service:
             self._pipeline.close()
         except (sqlite3.Error, OSError) as error:
             self._report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
-        self._couriers.stop()
+        self._workers.stop()
         self._write_report(ended=True)
 
     def _start_parts(self) -> None:
         c = self._in_use.configuration
-        self._couriers = Couriers(Places(c.state).database, channels_of(c), SystemClock(), self._report)
-        self._pipeline.wake = self._couriers.wake
+        self._workers = DeliveryWorkers(
+            Places(c.state).database, channel_builders(c), SystemClock(), self._report, self._on_end, self._on_failure
+        )
+        self._pipeline.wake = self._workers.wake
         names = ["ingest", *(["console"] if c.site.console.enabled else [])]
         self._children = ChildProcesses(names, self._folder, self._keep_accepted, self._on_end)
 
     def _end_parts(self) -> None:
-        self._couriers.stop()
+        self._workers.stop()
         self._children.end()
 
     def _keep_accepted(self) -> None:
@@ -149,6 +151,9 @@ class Service:
 
     def _on_end(self, name: str, error: str) -> None:
         self._report(f"The {name} is down: {error} It is started again.")
+
+    def _on_failure(self, name: str, detail: str) -> None:
+        self._report(f"The {name} has failed: {detail} It is tried again.")
 
     def _look_after(self) -> None:
         self._children.look()
@@ -160,7 +165,7 @@ class Service:
         places = Places(self._in_use.configuration.state)
         in_use = InUse(self._in_use.digest, self._in_use.time, self._refused)
         now = iso_from_ns(time.time_ns())
-        parts = () if ended else self._children.parts()
+        parts = () if ended else (*self._children.parts(), *self._workers.parts())
         with suppress(OSError):  # a report that is missing says that nothing is known of us, which is then true
             write_report(
                 places.processes, ProcessReport("service", os.getpid(), self._started, now, ended, parts, in_use)
@@ -199,8 +204,8 @@ def rehearsed(c: Configuration) -> Configuration:
     password_of(c)
     if c.site.console.base_map:
         Tiles(c.path(c.site.console.base_map))
-    for channel in channels_of(c):
-        channel.close()
+    for build in channel_builders(c).values():
+        build().close()
     return c
 
 

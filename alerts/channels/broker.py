@@ -7,7 +7,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from alerts.channels import signing
-from alerts.channels.results import Delivered, Result, TryAgain
+from alerts.channels.results import Delivered, Result, TryAgain, failure
 from model.alerts import Delivery
 
 
@@ -42,7 +42,10 @@ class MqttChannel:
         error = self._connected()
         if error:
             return [TryAgain(error)] * len(deliveries)
-        sent = [self._client.publish(self._topic, self._signed(d.body), qos=1) for d in deliveries]
+        try:
+            sent = [self._client.publish(self._topic, self._signed(d.body), qos=1) for d in deliveries]
+        except ValueError as problem:
+            return [failure(problem)] * len(deliveries)
         results: list[Result] = []
         for info in sent:
             try:
@@ -63,12 +66,14 @@ class MqttChannel:
 
     def _connected(self) -> str:
         """Empty once there is a connection; paho keeps it up from then on."""
+        if self._started:
+            self._client.loop_start()  # starts paho's thread again where it has ended, and else does nothing
         if self._client.is_connected():
             return ""
         if not self._started:
             try:
                 self._client.connect(self._host, self._port)
-            except OSError as problem:
+            except (OSError, ValueError) as problem:
                 return f"No connection to {self._host}:{self._port}: {problem}."
             self._client.loop_start()
             self._started = True

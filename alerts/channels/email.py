@@ -7,7 +7,10 @@ from email.message import EmailMessage
 import msgspec
 
 from alerts.channels.results import Delivered, Refused, Result, failure
+from alerts.wire import one_line
 from model.alerts import Delivery
+
+FAILURES = (OSError, smtplib.SMTPException, ValueError)  # ValueError: a name or password that cannot be encoded
 
 
 class EmailChannel:
@@ -40,7 +43,7 @@ class EmailChannel:
                 if self._username:
                     server.login(self._username, self._password)
                 return [self._sent(server, delivery) for delivery in deliveries]
-        except (OSError, smtplib.SMTPException) as error:
+        except FAILURES as error:
             return [failure(error)] * len(deliveries)
 
     def close(self) -> None: ...
@@ -54,7 +57,7 @@ class EmailChannel:
         except smtplib.SMTPRecipientsRefused as error:
             codes = sorted({code for code, _ in error.recipients.values()})
             return Refused(f"The server refuses all recipients: {codes}.") if min(codes) >= 500 else failure(error)
-        except (OSError, smtplib.SMTPException) as error:
+        except FAILURES as error:
             return failure(error)
         return Delivered()
 
@@ -66,7 +69,7 @@ def message_of(delivery: Delivery, sender: str, to: list[str]) -> EmailMessage:
     domain = sender.rpartition("@")[2]
     message = EmailMessage()
     message["From"], message["To"] = sender, ", ".join(to)
-    message["Subject"] = f"[{record['severity'].upper()}] {headline}"
+    message["Subject"] = one_line(f"[{record['severity'].upper()}] {headline}")
     message["Message-ID"] = f"<{delivery.key}@{domain}>"
     first = record["first_told"]["delivery"]
     if first != delivery.key:

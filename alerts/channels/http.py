@@ -21,6 +21,8 @@ from model.alerts import Delivery
 
 CONNECTIONS = 4
 ANSWER_BYTES = 65_536  # of a receiver's answer that are read
+DIGITS_MAX = 9  # of a Retry-After in seconds
+FAILURES = (OSError, http.client.HTTPException, ValueError)  # ValueError: a name or header that cannot be encoded
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,13 @@ class HttpChannel:
             connection.close()
             if not kept:
                 return failure(error)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             connection.close()
             return failure(error)
         # The receiver had closed a connection that it had kept: that is no failure of this request.
         try:
             return self._answer(connection, post)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             connection.close()
             return failure(error)
 
@@ -156,5 +158,12 @@ def _judged(status: int, retry_after: str | None) -> Result:
         return Delivered()
     said = f"The receiver answered {status}."
     if status in (408, 425, 429) or status >= 500:
-        return TryAgain(said, float(retry_after) if retry_after and retry_after.isdigit() else None)
+        return TryAgain(said, _seconds(retry_after or ""))
     return Refused(said)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """How long to wait, where the receiver says it in seconds (RFC 9110, 10.2.3); a date, or anything else, is passed over."""
+    digits = retry_after.strip()
+    usable = digits.isascii() and digits.isdecimal() and len(digits) <= DIGITS_MAX
+    return float(digits) if usable else None

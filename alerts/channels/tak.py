@@ -40,7 +40,7 @@ class TakChannel:
             try:
                 self._give(cot_event(delivery.body, self._stale_s))
                 results.append(Delivered())
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self.close()
                 results.append(failure(error))
         return results
