@@ -1,7 +1,9 @@
 """The audit log: who looked at or did what, when and why, in a chain that shows every later change.
 
-Each line holds a keyed hash (HMAC-SHA256) of itself and of the line before, so no line can be changed, dropped or
-exchanged without the key. A head file holds the count and the newest hash, so that the end cannot be cut off either.
+Each line holds a keyed hash (HMAC-SHA256) of itself and of the line before, so no line can be changed, dropped or exchanged
+without the key. A head file beside it is a signed checkpoint: how many lines there are, the newest hash and where it ends. It
+shows a cut end, and lets the next line be written without reading those before. Who has the key, or puts back an older log
+with its own head, is found by a checkpoint that was kept elsewhere: an anchor.
 """
 
 import fcntl
@@ -9,11 +11,33 @@ import hashlib
 import hmac
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 START = "0" * 64
+HEAD_LOST = "audit head lost"  # a line that says that what stood before it could not be vouched for
+OURS = "marchwarden"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What the log was at a time, signed (Ed25519, under a key derived from the log's)."""
+
+    time: str
+    lines: int
+    hash: str  # of the last of them
+    size: int  # bytes of the file
+    key: str  # which key signed it: the public key's first digits
+    signature: str
+
+    def encoded(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
 
 
 @dataclass(frozen=True)
@@ -21,76 +45,307 @@ class Verdict:
     """What `verify` found."""
 
     lines: int
-    broken: str  # empty: all is as it was written; otherwise which line is not, and how
+    findings: tuple[str, ...] = ()  # what is not as it was written, and how; empty: all is
+    notes: tuple[str, ...] = ()  # what else should be known: up to where an anchor vouches for it
+
+    @property
+    def broken(self) -> str:
+        return " ".join(self.findings)
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a log ends, as far as it stands."""
+
+    lines: int = 0
+    hash: str = START
+    size: int = 0  # bytes
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The head file: `signed`, of the `old` form without a signature, `missing`, or `wrong`."""
+
+    state: str
+    end: _End = field(default_factory=_End)
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def append(path: Path, key: bytes, time: str, who: str, what: str, about: str, reason: str) -> None:
-    """Write one line, on disk when this returns. Several processes may."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("a+b") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
-        count, before = _newest(path, key)
-        said = {"number": count + 1, "time": time, "who": who, "what": what, "about": about, "reason": reason}
-        chained = _chained(key, said, before)
-        log.write(json.dumps(said | {"hash": chained}, ensure_ascii=False).encode() + b"\n")
+    """Write one line, on disk when this returns. Several processes may, and the log's length does not matter."""
+    with _locked(path, fcntl.LOCK_EX) as log:
+        end, lost = _taken_up(path, log, key, time)
+        if lost:
+            end = _write(log, key, end, _line(end, time, OURS, HEAD_LOST, "", lost))
+        end = _write(log, key, end, _line(end, time, who, what, about, reason))
         log.flush()
         os.fsync(log.fileno())
-        _write_head(path, count + 1, chained)
+        _write_head(path, _checkpoint(key, time, end))
 
 
-def verify(path: Path, key: bytes) -> Verdict:
-    """Does every line stand as it was written?"""
+def checkpoint(path: Path, key: bytes, time: str) -> Checkpoint:
+    """What the log is now, to be kept elsewhere."""
+    with _locked(path, fcntl.LOCK_EX) as log:
+        end, _ = _taken_up(path, log, key, time)
+        return _checkpoint(key, time, end)
+
+
+def _taken_up(path: Path, log: BinaryIO, key: bytes, time: str) -> tuple[_End, str]:
+    """Where to go on, and why what is there cannot be vouched for; empty: it can. A line that a crash left half is removed."""
+    size, head = os.fstat(log.fileno()).st_size, _head(path, key)
+    if head.state == "missing" and size == 0:
+        _write_head(path, _checkpoint(key, time, _End()))  # before the first line: then no log has lines and no head
+        return _End(), ""
+    if head.state == "signed" and size < head.end.size:
+        return _End(head.end.lines, head.end.hash, _whole_lines(log, size)), ""  # cut: it goes on, and the gap shows it
+    end = _read_on(log, key, head.end if head.state == "signed" else _End())
+    if head.state == "old" and head.end.lines > end.lines:
+        end = _End(head.end.lines, head.end.hash, end.size)
+    return end, f"Its head file was {head.state}." if head.state in ("missing", "wrong") else ""
+
+
+def _read_on(log: BinaryIO, key: bytes, end: _End) -> _End:
+    """The end of the log, from a place up to which it stands. What a crash left of a line is removed: nobody relied on it."""
+    log.seek(end.size)
+    for line in log:
+        if not line.endswith(b"\n"):
+            log.truncate(end.size)
+            break
+        record = _record(line)
+        stands = record is not None and _stands(key, record, line, end.hash)
+        end = (
+            _End(end.lines + 1, record["hash"], end.size + len(line))
+            if stands and record is not None
+            else _End(end.lines, end.hash, end.size + len(line))
+        )
+    return end
+
+
+def _whole_lines(log: BinaryIO, size: int) -> int:
+    """The log's size, after a line that was cut in two is ended, so that the next begins on its own."""
+    if size and os.pread(log.fileno(), 1, size - 1) != b"\n":
+        log.write(b"\n")
+        return size + 1
+    return size
+
+
+def _line(end: _End, time: str, who: str, what: str, about: str, reason: str) -> dict[str, Any]:
+    return {"number": end.lines + 1, "time": time, "who": who, "what": what, "about": about, "reason": reason}
+
+
+def _write(log: BinaryIO, key: bytes, end: _End, record: dict[str, Any]) -> _End:
+    chained = _chained(key, record, end.hash)
+    line = _encoded(record | {"hash": chained})
+    log.write(line)
+    return _End(end.lines + 1, chained, end.size + len(line))
+
+
+class _locked:
+    """The log, open and to ourselves among all processes."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self._lock = lock
+        if lock == fcntl.LOCK_SH:
+            self._log: BinaryIO = path.open("rb")
+            return
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._log = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b")
+
+    def __enter__(self) -> BinaryIO:
+        fcntl.flock(self._log, self._lock)
+        return self._log
+
+    def __exit__(self, *_: object) -> None:
+        self._log.close()
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def verify(path: Path, key: bytes, anchors: Iterable[Checkpoint] = ()) -> Verdict:
+    """Does every line stand as it was written, and is none missing? Without anchors a log that was cut with its head passes."""
+    usable, findings = _usable(key, list(anchors))
     if not path.exists():
-        return Verdict(0, "" if _head(path)[0] == 0 else "The log is gone; its head file says that it had lines.")
-    before, number = START, 0
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        try:
-            said = json.loads(line)
-            chained = said.pop("hash")
-        except (ValueError, KeyError, AttributeError, TypeError):
-            return Verdict(number, f"Line {number} is no record.")
-        whole = line == json.dumps(said | {"hash": chained}, ensure_ascii=False).encode() + b"\n"
-        if not whole or not hmac.compare_digest(str(chained), _chained(key, said, before)):
-            return Verdict(number, f"Line {number} is not as it was written, or a line before it is missing.")
-        before = chained
-    count, newest = _head(path)
-    if number == count + 1 or (number == count and newest == before):
-        return Verdict(number, "")  # a line may be on disk before its head is, when power fails between the two
-    return Verdict(number, f"The log has {number} lines; its head says {count}.")
+        if _head(path, key).end.lines or usable:
+            findings.append("The log is gone; it had lines.")
+        return Verdict(0, tuple(findings))
+    with _locked(path, fcntl.LOCK_SH) as log:
+        head = _head(path, key)
+        wanted = {head.end.lines, *(a.lines for a in usable)}
+        number, hashes, wrong, notes = _walked(log, key, wanted)
+    findings = [*wrong, *_head_findings(head, number, hashes), *_anchor_findings(usable, number, hashes), *findings]
+    if head.state == "old" and number:
+        notes.append("Its head is of an older version and not signed; the next line signs it.")
+    newest = max((a.lines for a in usable), default=0)
+    if number:
+        notes.append(
+            f"An anchor vouches for lines 1 to {newest}."
+            if newest
+            else "No anchor was given: that nobody has cut it together with its head is not shown."
+        )
+    return Verdict(number, tuple(findings), tuple(notes))
 
 
-def _newest(path: Path, key: bytes) -> tuple[int, str]:
-    """(lines, newest hash) of the head file; or of the line after it, which a power cut may have left ahead."""
-    count, newest = _head(path)
-    lines = path.read_bytes().splitlines()
-    if len(lines) == count + 1:
-        said = json.loads(lines[-1])
-        chained = said.pop("hash")
-        if hmac.compare_digest(chained, _chained(key, said, newest)):
-            return count + 1, chained
-    return count, newest
+def _walked(log: BinaryIO, key: bytes, wanted: set[int]) -> tuple[int, dict[int, str], list[str], list[str]]:
+    """(lines, hash of each wanted line, findings, notes). After a line that does not stand it goes on from what that says."""
+    before, number, hashes = START, 0, {0: START}
+    findings, notes = list[str](), list[str]()
+    log.seek(0)
+    for line in log:
+        if not line.endswith(b"\n"):
+            notes.append(
+                f"Behind line {number} lies a part of one, which a crash has left; the next line takes its place."
+            )
+            break
+        number += 1
+        record = _record(line)
+        if record is None:
+            findings.append(f"Line {number} is no record.")
+            continue
+        if not _stands(key, record, line, before):
+            findings.append(f"Line {number} is not as it was written, or a line before it is missing.")
+        elif record["who"] == OURS and record["what"] == HEAD_LOST:
+            findings.append(
+                f"Before line {number} the head was lost, so lines may be missing there: {record['reason']}"
+            )
+        before = str(record["hash"])
+        if number in wanted:
+            hashes[number] = before
+    return number, hashes, findings, notes
 
 
-def _chained(key: bytes, said: dict[str, Any], before: str) -> str:
-    text = before + json.dumps(said, ensure_ascii=False, sort_keys=True)
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+def _head_findings(head: _Head, number: int, hashes: dict[int, str]) -> list[str]:
+    match head.state:
+        case "missing":
+            return ["The head file is missing."] if number else []
+        case "wrong":
+            return ["The head file is not as this log's key signed it."]
+    ahead = head.end.lines > number
+    if head.state == "old":
+        ahead = number not in (head.end.lines, head.end.lines + 1)
+    if ahead:
+        return [f"The log has {number} lines; its head says {head.end.lines}."]
+    return [] if hashes.get(head.end.lines) == head.end.hash else ["The head is not of this log."]
 
 
-def _head(path: Path) -> tuple[int, str]:
-    """(lines, newest hash) as the head file says."""
-    head = path.with_suffix(".head")
-    count, newest = 0, START
-    if head.exists():
-        number, newest = head.read_text().split()
-        count = int(number)
-    return count, newest
+def _usable(key: bytes, anchors: list[Checkpoint]) -> tuple[list[Checkpoint], list[str]]:
+    """Anchors that this log's key signed, and what is wrong with others."""
+    ours = [a for a in anchors if a.key == _fingerprint(key)]
+    usable = [a for a in ours if _is_signed(key, a)]
+    findings = [f"{len(ours) - len(usable)} anchors were changed since they were signed."] if usable != ours else []
+    if anchors and not ours:
+        findings.append(
+            f"None of {len(anchors)} anchors is signed by this log's key: it was exchanged, or they are of another site."
+        )
+    return usable, findings
 
 
-def _write_head(path: Path, count: int, newest: str) -> None:
-    head = path.with_suffix(".head")
-    temporary = head.with_name(f".{head.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(f"{count} {newest}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(head)
+def _anchor_findings(anchors: list[Checkpoint], number: int, hashes: dict[int, str]) -> Iterator[str]:
+    """The first anchor that the log contradicts; those after it say the same."""
+    for anchor in sorted(anchors, key=lambda a: a.lines):
+        if anchor.lines > number:
+            yield f"The log has {number} lines; at {anchor.time} it had {anchor.lines}: it was cut."
+            return
+        if hashes.get(anchor.lines) != anchor.hash:
+            yield f"Line {anchor.lines}, or one before it, is not what it was at {anchor.time}: it was written anew."
+            return
+
+
+def anchors_in(text: str) -> list[Checkpoint]:
+    """The checkpoints in a text, one a line, whatever stands before each, as in a syslog."""
+    found = (_checkpoint_in(line) for line in text.splitlines())
+    return [checkpoint for checkpoint in found if checkpoint is not None]
+
+
+def _checkpoint_in(line: str) -> Checkpoint | None:
+    try:
+        fields, _ = json.JSONDecoder().raw_decode(line, line.index("{"))
+        found = Checkpoint(**fields)
+    except (ValueError, TypeError):
+        return None
+    whole = all(isinstance(x, str) for x in (found.time, found.hash, found.key, found.signature))
+    return found if whole and type(found.lines) is int and type(found.size) is int else None
+
+
+# ── what a line, a head and a signature are ──────────────────────────────────────────────────────
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(record, dict) and {"who", "what", "reason", "hash"} <= record.keys()
+    return record if whole and isinstance(record["hash"], str) else None
+
+
+def _stands(key: bytes, record: dict[str, Any], line: bytes, before: str) -> bool:
+    """Is the line as it was written after the one before?"""
+    said = {name: value for name, value in record.items() if name != "hash"}
+    return line == _encoded(said | {"hash": record["hash"]}) and hmac.compare_digest(
+        record["hash"].encode(), _chained(key, said, before).encode()
+    )
+
+
+def _encoded(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode(errors="surrogatepass") + b"\n"
+
+
+def _chained(key: bytes, record: dict[str, Any], before: str) -> str:
+    text = before + json.dumps(record, ensure_ascii=False, sort_keys=True)
+    return hmac.new(key, text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _signer(key: bytes) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(hmac.new(key, b"audit checkpoint", hashlib.sha256).digest())
+
+
+def _fingerprint(key: bytes) -> str:
+    return _signer(key).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()[:16]
+
+
+def _signed_part(time: str, end: _End, fingerprint: str) -> bytes:
+    return json.dumps(["marchwarden audit", time, end.lines, end.hash, end.size, fingerprint]).encode()
+
+
+def _checkpoint(key: bytes, time: str, end: _End) -> Checkpoint:
+    fingerprint = _fingerprint(key)
+    signature = _signer(key).sign(_signed_part(time, end, fingerprint)).hex()
+    return Checkpoint(time, end.lines, end.hash, end.size, fingerprint, signature)
+
+
+def _is_signed(key: bytes, checkpoint: Checkpoint) -> bool:
+    end = _End(checkpoint.lines, checkpoint.hash, checkpoint.size)
+    try:
+        _signer(key).public_key().verify(
+            bytes.fromhex(checkpoint.signature), _signed_part(checkpoint.time, end, checkpoint.key)
+        )
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _head(path: Path, key: bytes) -> _Head:
+    file = path.with_suffix(".head")
+    if not file.exists():
+        return _Head("missing")
+    text = file.read_bytes().decode(errors="replace")
+    match text.split():
+        case [count, newest] if count.isascii() and count.isdigit() and len(newest) == len(START):
+            return _Head("old", _End(int(count), newest, 0))
+    found = _checkpoint_in(text)
+    if found is None or not _is_signed(key, found):
+        return _Head("wrong")
+    return _Head("signed", _End(found.lines, found.hash, found.size))
+
+
+def _write_head(path: Path, head: Checkpoint) -> None:
+    file = path.with_suffix(".head")
+    temporary = file.with_name(f".{file.name}")  # one writer at a time: the log is locked
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+        opened.write(head.encoded() + b"\n")
+        opened.flush()
+        os.fsync(opened.fileno())
+    temporary.replace(file)

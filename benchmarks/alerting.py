@@ -298,7 +298,9 @@ def stage(port: int, batch_max: int) -> None:
     database = Path(folder) / "o.db"
     outbox, parts = Outbox(database), Parts((Incident,))
     builders = {
-        "west-mqtt": lambda: HttpChannel("west-mqtt", f"http://127.0.0.1:{port}/", webhook("bench", batch_max=batch_max))
+        "west-mqtt": lambda: HttpChannel(
+            "west-mqtt", f"http://127.0.0.1:{port}/", webhook("bench", batch_max=batch_max)
+        )
     }
     workers = DeliveryWorkers(database, builders, SystemClock(), print, print, print)
     decoder = msgspec.json.Decoder(list[Event])

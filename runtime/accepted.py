@@ -28,7 +28,7 @@ from sensors.keys import sync_folder, write_durably
 VERSION = 1
 FOLDER, LINK, MANIFEST = "configuration", "accepted", "manifest.json"
 FOLDERS_KEPT = 2  # the accepted one, and the one before: a process that is just ending may still read that
-NOT_COPIED = ("plate_key_file",)  # its owner chose where this key lies; a copy would outlive it
+NOT_COPIED = ("plate_key_file", "audit_key_file")  # their owner chose where these keys lie; a copy would outlive them
 
 
 class AcceptedDamaged(Exception):

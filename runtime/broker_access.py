@@ -13,7 +13,7 @@ from paho.mqtt.client import topic_matches_sub
 from runtime.crosscheck import NATIVE
 from runtime.entries import Configuration
 from runtime.mistakes import Mistake
-from runtime.schema import Agency, FeedEntry, MqttChannel
+from runtime.schema import FeedEntry, MqttAnchor, MqttChannel
 from runtime.world import feeds_of
 
 SERVICE, PUBLISHER, AGENCY = "service", "publisher", "agency"
@@ -96,7 +96,7 @@ def _service(c: Configuration) -> Grant:
         "site.toml",
         "mqtt",
         reads=tuple(topic for feed in feeds_of(c) for topic in feed.subscriptions),
-        writes=tuple(dict.fromkeys(channel.topic for _, channel in _mqtt_channels(c))),
+        writes=tuple(topic for _, _, topic in _guarded_topics(c)),
     )
 
 
@@ -148,21 +148,24 @@ def _about_feed(feed: FeedEntry, sensors: list[str]) -> str:
 
 
 def _agencies(c: Configuration) -> Iterator[Grant]:
-    for at, channel in _mqtt_channels(c):
-        yield Grant(
-            at.broker_user or f"agency-{at.id}",
-            AGENCY,
-            f"Agency {at.id}, channel {channel.id}.",
-            c.site.files.agencies,
-            f"agency {at.id!r}",
-            reads=(channel.topic,),
-        )
+    user_of = {at.value.id: at.value.broker_user or f"agency-{at.value.id}" for at in c.agencies}
+    for agency, what, topic in _guarded_topics(c):
+        if agency in user_of:
+            entry = f"agency {agency!r}"
+            about = f"Agency {agency}, {what}."
+            yield Grant(user_of[agency], AGENCY, about, c.site.files.agencies, entry, reads=(topic,))
 
 
-def _mqtt_channels(c: Configuration) -> list[tuple[Agency, MqttChannel]]:
-    return [
-        (at.value, channel) for at in c.agencies for channel in at.value.channel if isinstance(channel, MqttChannel)
+def _guarded_topics(c: Configuration) -> list[tuple[str, str, str]]:
+    """(agency that reads it, what it is, topic) of all that only the service may write."""
+    channels = [
+        (at.value.id, f"channel {channel.id}", channel.topic)
+        for at in c.agencies
+        for channel in at.value.channel
+        if isinstance(channel, MqttChannel)
     ]
+    anchors = [(a.agency, "audit anchor", a.topic) for a in c.site.audit.anchor if isinstance(a, MqttAnchor)]
+    return channels + anchors
 
 
 def _two_roles(grants: list[Grant]) -> Iterator[Mistake]:
@@ -185,12 +188,12 @@ def _forgeable(c: Configuration, grants: list[Grant]) -> Iterator[Mistake]:
     for grant in grants:
         if grant.kind != PUBLISHER:
             continue
-        for agency, channel in _mqtt_channels(c):
-            if any(topic_matches_sub(filter, channel.topic) for filter in grant.writes):
+        for agency, what, topic in _guarded_topics(c):
+            if any(topic_matches_sub(filter, topic) for filter in grant.writes):
                 yield Mistake(
-                    c.site.files.agencies,
-                    f"agency {agency.id!r}",
-                    f"channel {channel.id}: topic",
-                    f"{channel.topic!r} lies where {grant.entry or grant.user} publishes: alerts could be forged there.",
-                    "Give the agency a topic outside of all feeds.",
+                    c.site.files.agencies if agency else "site.toml",
+                    f"agency {agency!r}" if agency else "audit",
+                    f"{what}: topic",
+                    f"{topic!r} lies where {grant.entry or grant.user} publishes: alerts could be forged there.",
+                    "Give it a topic outside of all feeds.",
                 )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from alerts.channels.broker import MqttChannel
+from alerts.channels.broker import BrokerAddress, MqttChannel
 from alerts.channels.email import EmailChannel
 from alerts.channels.http import HttpChannel, cap, webhook
 from alerts.channels.results import Channel
@@ -58,18 +58,20 @@ def _channel(c: Configuration, said: schema.AnyChannel) -> Channel:
 
 
 def _mqtt(c: Configuration, said: schema.MqttChannel) -> MqttChannel:
+    secret = _secret(c, said.secret_file)
+    return MqttChannel(said.id, said.topic, broker_address(c, said.id), per_minute=said.per_minute, secret=secret)
+
+
+def broker_address(c: Configuration, purpose: str) -> BrokerAddress:
+    """The site's broker, for a connection of one purpose."""
     mqtt = c.site.mqtt
-    return MqttChannel(
-        said.id,
-        said.topic,
+    return BrokerAddress(
         mqtt.host,
         mqtt.port,
-        f"marchwarden-{c.site.site.name}-{said.id}-{os.getpid()}",
+        f"marchwarden-{c.site.site.name}-{purpose}-{os.getpid()}",
         mqtt.username,
         password_of(c),
         _path(c, mqtt.tls_ca_file),
-        per_minute=said.per_minute,
-        secret=_secret(c, said.secret_file),
     )
 
 

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from alerts import audit as audit_log
 from alerts.outbox import UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
@@ -28,7 +27,7 @@ from history.tables import KINDS, SCHEMAS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.accepted import configuration_in_use
-from runtime.commands import accounts, alerts, rules
+from runtime.commands import accounts, alerts, audit, rules
 from runtime.commands.acl import acl
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, outbox_of, people
 from runtime.configuration import load
@@ -56,13 +55,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Border sensor fusion and alerting.\n\nExample: marchwarden demo --seconds 30",
 )
-audit_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The audit log.\n\nExample: marchwarden audit verify configs"
-)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(accounts.app, name="accounts")
-app.add_typer(audit_app, name="audit")
+app.add_typer(audit.app, name="audit")
 app.command(epilog="Example: marchwarden acl configs > /etc/mosquitto/marchwarden.acl")(acl)
 
 
@@ -322,17 +318,6 @@ def history(
     Console().print(table)
     if rows.num_rows == limit:
         people.print(f"Cut at {limit} rows: --limit gives more.", markup=False)
-
-
-@audit_app.command("verify", epilog="Example: marchwarden audit verify configs")
-def audit_verify(site: Annotated[Path, typer.Argument()] = HERE) -> None:
-    """Is the audit log as it was written?"""
-    places = Places(configuration_in_use(site).state)
-    verdict = audit_log.verify(places.audit, places.audit_key())
-    if verdict.broken:
-        people.print(verdict.broken, markup=False)
-        raise typer.Exit(1)
-    people.print(f"{verdict.lines} lines, all as they were written.", markup=False)
 
 
 def _configuration_in_use(report: ProcessReport) -> None:

@@ -26,7 +26,7 @@ from model.time import iso_from_ns
 from runtime.accepted import configuration_in_use
 from runtime.crosscheck import LOOPBACK
 from runtime.entries import Configuration
-from runtime.places import Places, exercise_key, history_of
+from runtime.places import Places, audit_key, exercise_key, history_of
 from runtime.scene import areas, scene_of, site_names
 from runtime.world import world_of
 from sensors.vault import Pictures
@@ -47,7 +47,7 @@ def desk_of(c: Configuration) -> Desk:
         return None if found is None else (found.received_ns, found.label, found.jpeg)
 
     def note(who: str, what: str, about: str, reason: str) -> None:
-        audit.append(places.audit, places.audit_key(), iso_from_ns(time.time_ns()), who, what, about, reason)
+        audit.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who, what, about, reason)
 
     return Desk(
         site=site_names(c),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geo.frames import EARTH_M_PER_DEGREE
 from runtime.entries import Configuration, Drawn, Reading, Written
 from runtime.mistakes import nearest
-from runtime.schema import SensorEntry
+from runtime.schema import FileAnchor, MqttAnchor, SensorEntry
 from sensors.plates import normalised
 from sensors.watchlist import texts_near
 
@@ -54,6 +54,26 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
         _rule(reading, c, rule)
     _agencies(reading, c)
     _console(reading, c)
+    _anchors(reading, c)
+
+
+def _anchors(reading: Reading, c: Configuration) -> None:
+    """Anchors of the audit log lie somewhere else than the log."""
+    state, agencies = c.state.resolve(), [w.value.id for w in c.agencies]
+    for number, anchor in enumerate(c.site.audit.anchor, 1):
+        entry = f"audit.anchor (entry {number})"
+        if isinstance(anchor, FileAnchor):
+            path = (c.folder / anchor.path).resolve()
+            if path.is_relative_to(state):
+                wrong = f"{anchor.path!r} lies in the state folder, beside the log."
+                reading.wrong(
+                    "site.toml", entry, "path", wrong, "Name a file that who can change the log cannot change."
+                )
+            elif not path.parent.is_dir():
+                reading.wrong("site.toml", entry, "path", f"The folder of {anchor.path!r} does not exist.", "Make it.")
+        elif isinstance(anchor, MqttAnchor) and anchor.agency and anchor.agency not in agencies:
+            wrong = f"There is no agency {anchor.agency!r}."
+            reading.wrong("site.toml", entry, "agency", wrong, nearest(anchor.agency, agencies))
 
 
 def source_of(sensor: SensorEntry) -> str:

@@ -56,14 +56,17 @@ class Places:
     def journal_keys(self) -> DayKeys:
         return DayKeys(self.state / "keys", "journal")
 
-    def audit_key(self) -> bytes:
-        return lasting_key(self.state / "keys" / "audit.key")
-
 
 def plate_key(c: Configuration) -> bytes:
     """The key of plate tokens: the site's own file, or one made in the state folder."""
     own = c.site.privacy.plate_key_file
     return lasting_key(c.folder / own if own else c.state / "keys" / "plates.key")
+
+
+def audit_key(c: Configuration) -> bytes:
+    """The key of the audit log: the site's own file, or one made in the state folder."""
+    own = c.site.audit.audit_key_file
+    return lasting_key(c.folder / own if own else c.state / "keys" / "audit.key")
 
 
 def exercise_key(c: Configuration) -> bytes:

@@ -124,6 +124,39 @@ class Privacy(Strict):
     history_days: Positive = 90.0
 
 
+class FileAnchor(Strict):
+    """Appended to a file that who can change the log cannot change: another machine's disk, a write-once medium."""
+
+    kind: Literal["file"]
+    path: str = Field(min_length=1, description="Outside of the state folder")
+
+
+class SyslogAnchor(Strict):
+    """To this machine's syslog, which sends it on."""
+
+    kind: Literal["syslog"]
+    address: str = Field("/dev/log", description="Its socket")
+
+
+class MqttAnchor(Strict):
+    """A retained message at the broker, for somebody else to keep."""
+
+    kind: Literal["mqtt"]
+    topic: Topic = Field(min_length=1)
+    agency: str = Field("", description="Which agency may read it, for `marchwarden acl`")
+
+
+AnyAnchor = Annotated[FileAnchor | SyslogAnchor | MqttAnchor, Field(discriminator="kind")]
+
+
+class Audit(Strict):
+    """The audit log's key, and where what it was at a time is kept, so that it cannot be cut unseen."""
+
+    audit_key_file: str = Field("", description="32 bytes; empty: made in the state folder, beside the log")
+    every_minutes: Positive = Field(60.0, description="How often it is anchored")
+    anchor: list[AnyAnchor] = []
+
+
 class History(Strict):
     store: Literal["embedded", "influxdb"] = "embedded"
     url: str = "http://127.0.0.1:8086"
@@ -193,6 +226,7 @@ class SiteFile(Strict):
     fusion: Fusion = Fusion()
     incidents: Incidents = Incidents()
     privacy: Privacy = Privacy()
+    audit: Audit = Audit()
     history: History = History()
     limits: Bounds = Bounds()
     console: ConsoleEntry = ConsoleEntry()

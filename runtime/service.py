@@ -16,6 +16,7 @@ from pathlib import Path
 from console.tiles import Tiles
 from model.time import iso_from_ns
 from runtime.accepted import Accepted, AcceptedDamaged, accept, accepted
+from runtime.anchoring import Anchoring
 from runtime.channels import channel_builders, password_of
 from runtime.children import ChildProcesses
 from runtime.configuration import load
@@ -130,6 +131,7 @@ class Service:
         except (sqlite3.Error, OSError) as error:
             self._report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
         self._workers.stop()
+        self._anchoring.stop()
         self._write_report(ended=True)
 
     def _start_parts(self) -> None:
@@ -138,11 +140,13 @@ class Service:
             Places(c.state).database, channel_builders(c), SystemClock(), self._report, self._on_end, self._on_failure
         )
         self._pipeline.wake = self._workers.wake
+        self._anchoring = Anchoring(c, self._report, self._on_end)
         names = ["ingest", *(["console"] if c.site.console.enabled else [])]
         self._children = ChildProcesses(names, self._folder, self._keep_accepted, self._on_end)
 
     def _end_parts(self) -> None:
         self._workers.stop()
+        self._anchoring.stop()
         self._children.end()
 
     def _keep_accepted(self) -> None:
@@ -165,7 +169,7 @@ class Service:
         places = Places(self._in_use.configuration.state)
         in_use = InUse(self._in_use.digest, self._in_use.time, self._refused)
         now = iso_from_ns(time.time_ns())
-        parts = () if ended else (*self._children.parts(), *self._workers.parts())
+        parts = () if ended else (*self._children.parts(), *self._workers.parts(), *self._anchoring.parts())
         with suppress(OSError):  # a report that is missing says that nothing is known of us, which is then true
             write_report(
                 places.processes, ProcessReport("service", os.getpid(), self._started, now, ended, parts, in_use)

@@ -1,7 +1,10 @@
 """MQTT: a topic per agency at QoS 1. Delivered means that the broker has said it has it. Signed where there is a secret."""
 
 import ssl
+import threading
 import time
+from dataclasses import dataclass, field
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -11,6 +14,51 @@ from alerts.channels.results import Delivered, Result, TryAgain, failure
 from model.alerts import Delivery
 
 
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where the broker is, and who we are to it."""
+
+    host: str
+    port: int
+    client_id: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    tls_ca_file: str = ""  # empty: no TLS
+
+    def client(self) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self.client_id)
+        if self.username:
+            client.username_pw_set(self.username, self.password)
+        if self.tls_ca_file:
+            client.tls_set(self.tls_ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        return client
+
+
+def publish_once(address: BrokerAddress, topic: str, payload: bytes, timeout_s: float = 10.0) -> None:
+    """One retained message, on a connection of its own. Raises OSError where the broker does not confirm it."""
+    client, answered, refusals = address.client(), threading.Event(), list[str]()
+
+    def on_connect(_: mqtt.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
+        refusals.extend([str(reason)] if reason.is_failure else [])
+        answered.set()
+
+    client.on_connect = on_connect
+    client.connect(address.host, address.port)
+    client.loop_start()
+    try:
+        if not answered.wait(timeout_s) or refusals:
+            raise ConnectionError(f"the broker at {address.host}:{address.port}: {', '.join(refusals) or 'no answer'}")
+        published = client.publish(topic, payload, qos=1, retain=True)
+        published.wait_for_publish(timeout_s)
+        if not published.is_published():
+            raise TimeoutError(f"the broker at {address.host}:{address.port} did not confirm in {timeout_s:g} s")
+    except RuntimeError as error:
+        raise ConnectionError(f"the broker at {address.host}:{address.port}: {error}") from error
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
 class MqttChannel:
     """A connection of its own, kept up by paho."""
 
@@ -18,24 +66,14 @@ class MqttChannel:
         self,
         id: str,
         topic: str,
-        host: str,
-        port: int,
-        client_id: str,
-        username: str = "",
-        password: str = "",
-        tls_ca_file: str = "",
+        address: BrokerAddress,
         timeout_s: float = 5.0,
         per_minute: int | None = None,
         secret: bytes = b"",
     ) -> None:
-        self._secret = secret
         self.id, self.per_minute = id, per_minute
-        self._topic, self._host, self._port, self._timeout_s = topic, host, port, timeout_s
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
-        if username:
-            self._client.username_pw_set(username, password)
-        if tls_ca_file:
-            self._client.tls_set(tls_ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        self._topic, self._address, self._timeout_s, self._secret = topic, address, timeout_s, secret
+        self._client = address.client()
         self._started = False
 
     def send(self, deliveries: list[Delivery]) -> list[Result]:
@@ -72,9 +110,9 @@ class MqttChannel:
             return ""
         if not self._started:
             try:
-                self._client.connect(self._host, self._port)
+                self._client.connect(self._address.host, self._address.port)
             except (OSError, ValueError) as problem:
-                return f"No connection to {self._host}:{self._port}: {problem}."
+                return f"No connection to {self._address.host}:{self._address.port}: {problem}."
             self._client.loop_start()
             self._started = True
             return "Connecting."

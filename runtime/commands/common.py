@@ -12,7 +12,7 @@ from alerts import audit as audit_log
 from alerts.outbox import Outbox
 from model.time import iso_from_ns
 from runtime.entries import Configuration
-from runtime.places import Places
+from runtime.places import Places, audit_key
 
 people = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -32,7 +32,7 @@ def who(by: str) -> str:
 def audited(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
     """A line in the audit log."""
     places = Places(c.state)
-    audit_log.append(places.audit, places.audit_key(), iso_from_ns(time.time_ns()), who(by), what, about, reason)
+    audit_log.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who(by), what, about, reason)
 
 
 def outbox_of(c: Configuration) -> Outbox:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts.channels import signing
-from alerts.channels.broker import MqttChannel
+from alerts.channels.broker import BrokerAddress, MqttChannel
 from alerts.channels.http import HttpChannel, cap, webhook
 from alerts.channels.results import Delivered
 from runtime.broker import broker
@@ -73,7 +73,7 @@ def test_an_older_revision_does_not_undo_a_later_one() -> None:
 
 def test_the_channel_over_mqtt_signs_with_the_time_of_sending() -> None:
     with broker() as running, Listener(running.port, "agency/one") as listening:
-        channel = MqttChannel("c", "agency/one", "127.0.0.1", running.port, "sender", secret=SECRET)
+        channel = MqttChannel("c", "agency/one", BrokerAddress("127.0.0.1", running.port, "sender"), secret=SECRET)
         before_s = int(time.time())
         until(lambda: channel.send(TOLD[:1]) == [Delivered()], "it was delivered")
         until(lambda: listening.got, "it arrived")

@@ -1,0 +1,320 @@
+"""The audit log against who can write in the state folder, with the key and without, and against crashes and a full log."""
+
+import json
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alerts import audit
+from runtime.anchoring import Anchoring, checkpoint_of, put
+from runtime.broker import broker
+from runtime.configuration import load
+from runtime.places import Places, audit_key
+from runtime.schema import SyslogAnchor
+from tests.hostile.broker import Listener
+from tests.site import marchwarden, site_at, until
+from tests.unit.test_configuration import change, mistakes
+
+KEY, TIME = b"k" * 32, "2026-11-20T04:20:30.000000Z"
+# Written by the version before: four lines, and a head without a signature.
+OLD_LOG = Path(__file__).parent / "audit-0.1.log"
+OLD_HEAD = Path(__file__).parent / "audit-0.1.head"
+
+
+def written(path: Path, lines: int, first: int = 0) -> Path:
+    for n in range(first, first + lines):
+        audit.append(path, KEY, TIME, "desk-1", "looked", f"A{n}", "shift")
+    return path
+
+
+def cut(path: Path, keep: int) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:keep]))
+
+
+def head_of(path: Path) -> Path:
+    return path.with_suffix(".head")
+
+
+# ── a log that was cut ───────────────────────────────────────────────────────────────────────────
+
+
+def old_form(path: Path) -> None:
+    newest = json.loads(path.read_bytes().splitlines()[-1])["hash"]
+    head_of(path).write_text(f"3 {newest}\n")
+
+
+def garbled(path: Path) -> None:
+    head_of(path).write_bytes(os.urandom(200))
+
+
+def counted_down(path: Path) -> None:
+    head = json.loads(head_of(path).read_bytes())
+    newest = json.loads(path.read_bytes().splitlines()[-1])["hash"]
+    head_of(path).write_text(json.dumps(head | {"lines": 3, "hash": newest, "size": path.stat().st_size}))
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [lambda _: None, lambda p: head_of(p).unlink(), garbled, counted_down],
+    ids=["as is", "gone", "garbled", "counted down"],
+)
+@pytest.mark.parametrize("more", [0, 1, 3], ids=["found at once", "and after a line more", "and after more lines"])
+def test_a_cut_end_is_found_without_an_anchor_where_the_key_is_not_known(
+    tmp_path: Path, disguise: Callable[[Path], None], more: int
+) -> None:
+    path = written(tmp_path / "audit.log", 6)
+    cut(path, 3)
+    disguise(path)
+    written(path, more, 6)
+    assert audit.verify(path, KEY).findings
+
+
+def test_a_cut_within_a_line_is_found_and_what_is_written_next_can_be_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "audit.log", 6)
+    os.truncate(path, path.stat().st_size - 30)
+    written(path, 2, 6)
+    assert [json.loads(line)["about"] for line in path.read_bytes().splitlines()[-2:]] == ["A6", "A7"]
+    assert audit.verify(path, KEY).findings
+
+
+def older_copy(path: Path) -> None:
+    """Log and head as they were at an earlier time: everything is signed, and by the right key."""
+    for file in path.parent.glob("audit.*"):
+        file.unlink()
+    written(path, 3)
+
+
+def written_anew(path: Path) -> None:
+    """By who has the key: another line 2, and all hashes right."""
+    for file in path.parent.glob("audit.*"):
+        file.unlink()
+    for n in range(6):
+        audit.append(path, KEY, TIME, "desk-1", "looked", "A9" if n == 1 else f"A{n}", "shift")
+
+
+def gone(path: Path) -> None:
+    for file in path.parent.glob("audit.*"):
+        file.unlink()
+
+
+def downgraded(path: Path) -> None:
+    cut(path, 3)
+    old_form(path)
+
+
+@pytest.mark.parametrize("attack", [older_copy, written_anew, gone, downgraded])
+@pytest.mark.parametrize("more", [0, 5])
+def test_who_has_the_key_is_found_by_an_anchor(tmp_path: Path, attack: Callable[[Path], None], more: int) -> None:
+    path = written(tmp_path / "audit.log", 6)
+    anchor = audit.checkpoint(path, KEY, TIME)
+    attack(path)
+    written(path, more, 6)
+    assert audit.verify(path, KEY, [anchor]).findings
+
+
+def test_a_log_that_stands_agrees_with_every_anchor_of_its_life(tmp_path: Path) -> None:
+    path, anchors = tmp_path / "audit.log", []
+    for n in range(5):
+        anchors.append(audit.checkpoint(path, KEY, TIME))
+        written(path, 1, n)
+    verdict = audit.verify(path, KEY, anchors)
+    assert (verdict.lines, verdict.findings) == (5, ())
+    assert verdict.notes == ("An anchor vouches for lines 1 to 4.",)
+    assert "No anchor was given" in audit.verify(path, KEY).notes[0]
+
+
+def test_an_anchor_that_was_changed_or_is_of_another_key_is_said_and_not_believed(tmp_path: Path) -> None:
+    path = written(tmp_path / "audit.log", 2)
+    anchor = audit.checkpoint(path, KEY, TIME)
+    assert "changed since" in audit.verify(path, KEY, [replace(anchor, lines=9)]).broken
+    assert "cut" not in audit.verify(path, KEY, [replace(anchor, lines=9)]).broken
+    another = audit.checkpoint(written(tmp_path / "b" / "audit.log", 1), b"x" * 32, TIME)
+    assert "exchanged, or they are of another site" in audit.verify(path, KEY, [another]).broken
+    assert audit.verify(path, KEY, [another, anchor]).findings == ()
+
+
+def test_anchors_are_found_in_a_syslog_among_other_lines(tmp_path: Path) -> None:
+    anchor = audit.checkpoint(written(tmp_path / "audit.log", 2), KEY, TIME)
+    line = f"Nov 20 04:20:30 ops marchwarden audit: {anchor.encoded().decode()}"
+    text = "\n".join(["Nov 20 kernel: {not json", line, '{"lines": 1}', '{"lines": "1", "hash": 2}', "{" * 5000, ""])
+    assert audit.anchors_in(text) == [anchor]
+
+
+# ── crashes, several processes, length ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("torn", [b'{"number": 7, "time": "20', b"\0" * 512, b"{"])
+def test_a_crash_in_the_middle_of_a_line_leaves_a_log_that_stands_and_goes_on(tmp_path: Path, torn: bytes) -> None:
+    path = written(tmp_path / "audit.log", 6)
+    with path.open("ab") as file:
+        file.write(torn)
+    assert audit.verify(path, KEY).findings == ()
+    written(path, 2, 6)
+    verdict = audit.verify(path, KEY)
+    assert (verdict.lines, verdict.findings) == (8, ())
+
+
+def test_a_crash_between_any_two_steps_leaves_a_log_that_stands(tmp_path: Path) -> None:
+    """Every state that a crash can leave: the head of any of the last lines, with any part of the next line written."""
+    path, heads = tmp_path / "audit.log", []
+    for n in range(4):
+        written(path, 1, n)
+        heads.append((head_of(path).read_bytes(), path.stat().st_size))
+    whole = path.read_bytes()
+    for head, size in heads[1:]:
+        for end in range(size, len(whole) + 1, 7):
+            head_of(path).write_bytes(head)
+            path.write_bytes(whole[:end])
+            assert audit.verify(path, KEY).findings == (), end
+            written(path, 1, 9)
+            assert audit.verify(path, KEY).findings == (), end
+
+
+def _append_many(path: Path, who: int) -> None:
+    for n in range(60):
+        audit.append(path, KEY, TIME, f"process-{who}", "looked", f"A{n}", "shift")
+
+
+def test_several_processes_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_append_many, args=(path, who)) for who in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    verdict = audit.verify(path, KEY)
+    assert (verdict.lines, verdict.findings) == (240, ())
+
+
+def test_a_line_costs_the_same_in_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in bytes that are read, not in time: a line reads nothing of the lines before it."""
+    path = written(tmp_path / "audit.log", 2)
+    reads = list[int]()
+    read_on = audit._read_on
+
+    def counting(log: audit.BinaryIO, key: bytes, end: audit._End) -> audit._End:
+        reads.append(os.fstat(log.fileno()).st_size - end.size)
+        return read_on(log, key, end)
+
+    monkeypatch.setattr(audit, "_read_on", counting)
+    written(path, 50, 2)
+    assert reads == [0] * 50
+
+
+def test_what_no_text_can_hold_is_written_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    audit.append(path, KEY, TIME, "\udcff", "line\nbreak", "\0", "\u2028é😀")
+    assert audit.verify(path, KEY).findings == ()
+
+
+def test_nobody_else_on_the_machine_can_read_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "audit.log", 1)
+    assert [oct(file.stat().st_mode & 0o777) for file in (path, head_of(path))] == ["0o600", "0o600"]
+
+
+# ── logs of the version before ───────────────────────────────────────────────────────────────────
+
+
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "audit.log"
+    path.write_bytes(OLD_LOG.read_bytes())
+    head_of(path).write_bytes(OLD_HEAD.read_bytes())
+    return path
+
+
+def test_a_log_of_the_version_before_stands_and_goes_on(tmp_path: Path) -> None:
+    path = old(tmp_path)
+    verdict = audit.verify(path, KEY)
+    assert (verdict.lines, verdict.findings) == (4, ())
+    assert "not signed" in verdict.notes[0]
+    written(path, 2)
+    verdict = audit.verify(path, KEY)
+    assert (verdict.lines, verdict.findings) == (6, ())
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_cut_log_of_the_version_before_is_found(tmp_path: Path, more: int) -> None:
+    path = old(tmp_path)
+    cut(path, 2)
+    written(path, more)
+    assert audit.verify(path, KEY).findings
+
+
+# ── a site's anchors ─────────────────────────────────────────────────────────────────────────────
+
+
+def anchored(site: Path, *anchors: str) -> None:
+    text = "[audit]\nevery_minutes = 60\n" + "".join(f"[[audit.anchor]]\n{anchor}\n" for anchor in anchors)
+    change(site, "site.toml", "[privacy]", f"{text}\n[privacy]")
+
+
+def test_a_site_anchors_in_a_file_at_the_broker_and_in_syslog_and_verify_finds_a_cut(tmp_path: Path) -> None:
+    with broker() as running, Listener(running.port, "elsewhere/audit") as listening:
+        site, reports = site_at(tmp_path, running.port), list[str]()
+        (tmp_path / "elsewhere").mkdir()
+        syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        syslog.bind(str(tmp_path / "log.socket"))
+        anchored(
+            site,
+            'kind = "file"\npath = "../elsewhere/anchors"',
+            f'kind = "syslog"\naddress = "{tmp_path}/log.socket"',
+            'kind = "mqtt"\ntopic = "elsewhere/audit"',
+        )
+        c = load(site)
+        key, log = audit_key(c), Places(c.state).audit
+        for n in range(5):
+            audit.append(log, key, TIME, "desk-1", "looked", f"A{n}", "shift")
+        anchoring = Anchoring(c, reports.append, lambda *ended: reports.append(str(ended)))
+        until(lambda: listening.got, "the anchor came by the broker")
+        anchoring.stop()
+        said = syslog.recv(10_000).decode()
+        assert reports == []
+    (at_broker,) = audit.anchors_in(listening.got[0][1].decode())
+    (in_syslog,) = audit.anchors_in(said)
+    assert {a.lines for a in (at_broker, in_syslog)} == {5}
+    assert marchwarden("audit", "verify", site).returncode == 0
+    for file in c.state.glob("audit.*"):
+        file.unlink()
+    for n in range(3):
+        audit.append(log, key, TIME, "desk-1", "looked", f"A{n}", "shift")
+    done = marchwarden("audit", "verify", site)
+    assert (done.returncode, "it had 5: it was cut" in done.stderr) == (1, True), done.stderr
+    (tmp_path / "elsewhere" / "anchors").unlink()
+    assert marchwarden("audit", "verify", site).returncode == 0
+    (tmp_path / "syslog").write_text(said)
+    assert marchwarden("audit", "verify", site, "--anchor", tmp_path / "syslog").returncode == 1
+
+
+def test_an_anchor_that_cannot_be_put_is_reported_and_ends_nothing(tmp_path: Path) -> None:
+    site, reports = site_at(tmp_path), list[str]()
+    anchored(site, f'kind = "syslog"\naddress = "{tmp_path}/nobody"', f'kind = "file"\npath = "{tmp_path}/anchors"')
+    anchoring = Anchoring(load(site), reports.append, lambda *ended: reports.append(str(ended)))
+    until((tmp_path / "anchors").exists, "the other anchor was put")
+    anchoring.stop()
+    assert [report.startswith("The audit log could not be anchored (syslog)") for report in reports] == [True]
+    with pytest.raises(OSError, match="No such file"):
+        put(load(site), SyslogAnchor(kind="syslog", address=f"{tmp_path}/nobody"), b"")
+    assert checkpoint_of(load(site)).lines == 0
+
+
+@pytest.mark.parametrize(
+    ("anchor", "wrong"),
+    [
+        ('kind = "file"\npath = "state/anchors"', "beside the log"),
+        ('kind = "file"\npath = "zones/../state/anchors"', "beside the log"),
+        ('kind = "file"\npath = "nowhere/anchors"', "does not exist"),
+        ('kind = "mqtt"\ntopic = "frigate/audit"', "could be forged"),
+        ('kind = "mqtt"\ntopic = "audit"\nagency = "nobody"', "no agency 'nobody'"),
+    ],
+)
+def test_an_anchor_that_holds_nothing_is_a_mistake(tmp_path: Path, anchor: str, wrong: str) -> None:
+    site = site_at(tmp_path)
+    anchored(site, anchor)
+    assert any(wrong in mistake for mistake in mistakes(site)), mistakes(site)
