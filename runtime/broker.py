@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 # Mosquitto's defaults drop messages for a slow subscriber once 1,000 wait, and let 20 be under way; see docs/broker.md.
 MOSQUITTO = """listener {port} 127.0.0.1

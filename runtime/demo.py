@@ -28,7 +28,8 @@ from runtime.watch import alert_text
 from runtime.world import world_of
 
 SITE = Path(__file__).parents[1] / "configs"
-LEAD_S = 3  # the service is up before the exercise begins
+LEAD_S = 1  # from when the service is connected until the exercise begins
+POLL_S = 0.1
 
 
 def demonstrate(seconds: float | None, embedded: bool, people: Console) -> int:
@@ -56,14 +57,22 @@ def demonstrate(seconds: float | None, embedded: bool, people: Console) -> int:
 def _play(
     c: Configuration, site: Path, running: Broker, stop: threading.Event, seconds: float | None, people: Console
 ) -> int:
-    start_ns = (time.time_ns() // NS + LEAD_S) * NS
-    exercise = read_exercise(site / "exercises" / "demo.toml")
-    messages, _ = simulated(world_of(c, exercise_key(c)), exercise, start_ns)
     officer = Officer(c, running, Console(highlight=False, soft_wrap=True))
-    player = threading.Thread(target=play, args=(messages, running.host, running.port, stop), daemon=True)
     timer = threading.Timer(seconds or 0.0, stop.set)
-    if seconds:
-        timer.start()
+
+    def begin() -> None:
+        """The exercise, once the service is connected: on a slow machine its first minute would be lost else."""
+        outbox = Outbox(Places(c.state).database)
+        while not outbox.status().get("service") and not stop.wait(POLL_S):
+            pass
+        outbox.close()
+        exercise = read_exercise(site / "exercises" / "demo.toml")
+        messages, _ = simulated(world_of(c, exercise_key(c)), exercise, (time.time_ns() // NS + LEAD_S) * NS)
+        if seconds:
+            timer.start()
+        play(messages, running.host, running.port, stop)
+
+    player = threading.Thread(target=begin, daemon=True)
     player.start()
     try:
         serve(site, stop, threading.Event(), lambda text: people.print(text, markup=False))

@@ -11,13 +11,13 @@ import socketserver
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from runtime.broker import free_port
+from tests.site import DEADLINE_S, until
 
 CONFIG = """
 reporting-disabled = true
@@ -51,24 +51,22 @@ def influxdb(database: str = "marchwarden") -> Iterator[str]:
                 yield url
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(DEADLINE_S)
 
 
 def _ready(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def answers() -> bool:
         assert server.poll() is None, "InfluxDB ended at once."
         try:
-            _ask(port, "GET", "/ping")
+            return bool(_ask(port, "GET", "/ping"))
         except OSError:
-            time.sleep(0.05)
-            continue
-        return
-    raise AssertionError("InfluxDB did not start within a minute.")
+            return False
+
+    until(answers, "InfluxDB answers")
 
 
 def _ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()

@@ -6,7 +6,6 @@ import ipaddress
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -74,7 +73,8 @@ class Web:
 
     status: int = 204  # 0: garbage
     headers: dict[str, str] = field(default_factory=dict)
-    slow_s: float = 0.0
+    answers: bool = True  # False: takes what comes and says nothing until it is closed
+    closed: threading.Event = field(default_factory=threading.Event)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # all that came
     taken: list[bytes] = field(default_factory=list)  # what it said yes to
     connections: int = 0
@@ -97,7 +97,8 @@ def web(certificates: Certificates | None = None, port: int = 0, **answer: Any) 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.got.append((dict(self.headers), body))
-            time.sleep(receiver.slow_s)
+            if not receiver.answers:
+                receiver.closed.wait()
             if receiver.status == 0:
                 self.wfile.write(b"\x00garbage\r\n\r\n")
                 self.close_connection = True
@@ -133,6 +134,7 @@ def web(certificates: Certificates | None = None, port: int = 0, **answer: Any) 
     try:
         yield receiver
     finally:
+        receiver.closed.set()
         server.shutdown()
         thread.join()
         server.server_close()

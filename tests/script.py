@@ -183,9 +183,9 @@ class Script:
         self.sent += [(second, delivery) for delivery in dispatched(self.ground, said.alerts)]
         self.now_s = second
 
-    def stay(self, first: int, last: int, *tracks: Tracks) -> None:
-        """The same tracks, a scan a second."""
-        for second in range(first, last):
+    def stay(self, first: int, last: int, *tracks: Tracks, every: int = 1) -> None:
+        """The same tracks, a scan a second; every so many seconds where nothing happens for long."""
+        for second in range(first, last, every):
             self.at(second, *tracks)
 
     def walk(

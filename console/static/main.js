@@ -114,12 +114,14 @@ async function show(name, keep = false) {
 function keys() {
   const doing = { a: "ack", s: "assign", n: "note", r: "resolve", h: "hand-over", x: "silence" };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+    // For a moment the focus stays in a dialog that was closed or a pane that was hidden: that key is the page's.
+    const from = event.target.checkVisibility() ? event.target : document.body;
+    if (event.ctrlKey || event.metaKey || event.altKey || from.closest("input, textarea, select, dialog")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const inList = event.target.closest("#list") || event.target === document.body;
+    const inList = from.closest("#list") || from === document.body;
     if (key === "j" || (key === "ArrowDown" && inList)) list.move(1);
     else if (key === "k" || (key === "ArrowUp" && inList)) list.move(-1);
-    else if (key === "Enter" && event.target.closest("#list")) $("#detail h2")?.focus();
+    else if (key === "Enter" && from.closest("#list")) $("#detail h2")?.focus();
     else if (key === "Escape") list.choose(null);
     else if (key === "?") help();
     else if (VIEWS[Number(key) - 1]) show(VIEWS[Number(key) - 1]);

@@ -125,6 +125,7 @@ export function fly(incident) {
   chart?.easeTo({ center: [incident.lon, incident.lat], zoom: Math.max(chart.getZoom(), 14.5), duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 400 });
 }
 export const soon = () => { frame ||= requestAnimationFrame(draw); };
+export const moving = () => chart?.isMoving() ?? false;
 export const resize = () => chart?.resize();
 
 function draw() {

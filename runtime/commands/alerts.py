@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.feedback import DISPOSITIONS
+from alerts.outbox import Outbox
 from alerts.quiet import FIELDS
-from model.time import iso_from_ns
+from model.time import NS, iso_from_ns, ns_from_iso
 from runtime.accepted import configuration_in_use
 from runtime.commands.common import HERE, By, Json, Reason, SiteHere, audited, outbox_of, people, who
 from runtime.entries import Configuration
@@ -23,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Alerts: look at them, and do what is to be done.\n\nExample: marchwarden alerts watch configs",
 )
-DONE_WAIT_S = 5.0
+DONE_WAIT_S = 5.0  # to see an action done
+BUSY_WAIT_S = 60.0  # the same, where the service runs and is only busy
+ALIVE_S = 20.0  # with a status younger than this, it runs
 DONE = {
     "ack": "acknowledged",
     "assign": "assigned",
@@ -272,8 +275,8 @@ def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:
     said = {name: value for name, value in more.items() if value}
     request = outbox.add_action({"action": action, "alert": whole, "by": person} | said)
     audited(c, person, f"alerts {action}", whole or str(said), str(more.get("note", "")))
-    deadline = time.monotonic() + DONE_WAIT_S
-    while time.monotonic() < deadline:
+    begun = time.monotonic()
+    while (waited_s := time.monotonic() - begun) < BUSY_WAIT_S and (waited_s < DONE_WAIT_S or _runs(outbox)):
         answer = outbox.answer_to(request)
         if answer is not None:
             outcome = answer or f"{DONE[action]} by {person}."
@@ -283,6 +286,11 @@ def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:
             return
         time.sleep(0.05)
     people.print("Noted. The service is not running, or busy; it takes effect as soon as it can.", markup=False)
+
+
+def _runs(outbox: Outbox) -> bool:
+    service = outbox.status().get("service", {})
+    return bool(service) and time.time_ns() - ns_from_iso(service["time"]) < ALIVE_S * NS
 
 
 def _show(console: Console, record: dict[str, Any], c: Configuration, as_json: bool) -> None:

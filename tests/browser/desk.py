@@ -1,13 +1,15 @@
 """A whole site that runs with its console: broker, service, an exercise in real time, and people who may sign in."""
 
 import functools
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from playwright.sync_api import Browser, Page, Playwright, Request
@@ -22,7 +24,7 @@ from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import play
 from runtime.simulator.seeing import simulated
 from runtime.world import world_of
-from tests.site import service, site_at, until
+from tests.site import DEADLINE_S, service, site_at, until
 
 PASSWORD = "correct horse battery"
 CHROMIUM = "/usr/bin/chromium"
@@ -54,7 +56,7 @@ class Running:
 
     def as_(self, who: str) -> httpx.Client:
         """A program with this account's token."""
-        return httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {token_of(who)}"}, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {token_of(who)}"}, timeout=DEADLINE_S)
 
 
 def token_of(who: str) -> str:
@@ -110,6 +112,50 @@ def running(folder: Path, incidents: int = 4, accounts: bool = True) -> Iterator
                 player.join()
 
 
+class Wire:
+    """A cable between browser and console that can be pulled: what is under way stays open, and nothing comes through."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._to = (parts.hostname, parts.port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._plugged = threading.Event()
+        self._plugged.set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def pull(self) -> None:
+        self._plugged.clear()
+
+    def plug(self) -> None:
+        self._plugged.set()
+
+    def close(self) -> None:
+        self.plug()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                near, _ = self._listening.accept()
+                threading.Thread(target=self._join, args=(near,), daemon=True).start()
+
+    def _join(self, near: socket.socket) -> None:
+        with near, suppress(OSError), socket.create_connection(self._to) as far:
+            back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
+            back.start()
+            self._carry(near, far)
+            back.join()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                self._plugged.wait()
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium, drawing in software."""
@@ -125,6 +171,7 @@ class Desk:
 
     def __init__(self, chromium: Browser, url: str, who: str = "", **context: Any) -> None:
         self.context = chromium.new_context(viewport={"width": 1440, "height": 900}, **context)
+        self.context.set_default_timeout(DEADLINE_S * 1000)
         self.page: Page = self.context.new_page()
         self.asked: list[str] = []
         self.wrong: list[str] = []

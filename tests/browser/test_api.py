@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from console.people import ROLES, May
 from tests.browser.desk import PASSWORD, Running, running, token_of
-from tests.site import until
+from tests.site import DEADLINE_S, until
 
 NEEDS = {
     "session": None,
@@ -221,7 +221,7 @@ def test_the_api_does_what_its_description_says(site: Running) -> None:
         @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         def answers(case: schemathesis.Case) -> None:
             headers = {"authorization": f"Bearer {token_of('okafor')}"}
-            case.call_and_validate(headers=headers, timeout=30, excluded_checks=[positive_data_acceptance])
+            case.call_and_validate(headers=headers, timeout=DEADLINE_S, excluded_checks=[positive_data_acceptance])
 
         answers()
         tried += 1

@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.desk import PASSWORD, Desk, Running, browser, running
-from tests.site import until
+from tests.browser.desk import PASSWORD, Desk, Running, Wire, browser, running
+from tests.site import ran, until
 
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder, for who wants to look
 
@@ -142,7 +140,6 @@ def test_a_silence_with_its_reason_mutes_and_can_be_ended(site: Running, desk: D
 def _again(desk: Desk, words: str) -> bool:
     desk.page.keyboard.press("1")
     desk.page.keyboard.press("4")
-    time.sleep(0.5)
     return words in desk.page.inner_text("#view-shift")
 
 
@@ -161,7 +158,7 @@ def test_what_a_camera_sent_is_shown_too_small_to_know_anybody_by(site: Running,
             keys = [i["alert"] for i in site.outbox.incidents() if any(e["sensor"] == "cam-05" for e in i["evidence"])]
             return next((k for k in keys if client.get(f"/api/incidents/{k}/pictures/cam-05").status_code == 200), "")
 
-    key = until(seen, "a camera has sent a picture of it", 120)
+    key = until(seen, "a camera has sent a picture of it")
     desk.page.goto(f"{desk.url}/?alert={key}&status=any")
     image = desk.page.locator(f"#detail img[src*='/{key}/pictures/cam-05']")
     until(lambda: image.count() and image.evaluate("i => i.complete && i.naturalWidth"), "it is drawn")
@@ -208,22 +205,32 @@ def test_an_officer_sees_what_his_agency_may_see_and_no_plate(site: Running, chr
 
 
 def test_over_a_lost_connection_and_a_killed_console_no_incident_is_missing_on_the_page(
-    site: Running, desk: Desk
+    site: Running, chromium: Browser
 ) -> None:
-    before = len(site.outbox.incidents())
+    before, wire = len(site.outbox.incidents()), Wire(site.url)
+    desk = Desk(chromium, wire.url, "okafor")
     desk.page.select_option("[name=status]", "any")
     for _ in range(3):
-        command = ["pgrep", "-P", str(site.pid), "-f", "console_process"]
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-        time.sleep(4)
-    desk.context.set_offline(True)
-    time.sleep(3)
-    desk.context.set_offline(False)
-    until(lambda: len(site.outbox.incidents()) > before, "more has happened", 120)
+        killed = until(lambda: console_of(site), "the console runs")
+        os.kill(killed, signal.SIGKILL)
+        desk.page.wait_for_selector("#lost:not([hidden])")
+        until(lambda: console_of(site) not in (0, killed), "another console runs")  # noqa: B023
+        desk.page.wait_for_selector("#lost[hidden]", state="attached")
+    wire.pull()
+    desk.page.wait_for_selector("#lost:not([hidden])")
+    wire.plug()
+    until(lambda: len(site.outbox.incidents()) > before, "more has happened")
     desk.page.wait_for_selector("#lost[hidden]", state="attached")
     until(lambda: desk.keys() == {i["alert"] for i in site.outbox.incidents()}, "all of it is on the page")
-    desk.wrong = [w for w in desk.wrong if "ERR_" not in w]  # the connections that we cut
+    assert [w for w in desk.wrong if "ERR_" not in w] == []  # but for the connections that we cut
+    desk.close()
+    wire.close()
+
+
+def console_of(site: Running) -> int:
+    """The pid of the console's process; 0 where there is none."""
+    found = ran("pgrep", "-P", site.pid, "-f", "console_process").stdout.split()
+    return int(found[0]) if found else 0
 
 
 # ── sensors, history, shift ──────────────────────────────────────────────────────────────────────
@@ -268,7 +275,7 @@ def test_the_map_draws_what_moves_and_a_click_on_an_incident_opens_it(site: Runn
     key = crossing(site)
     desk.page.goto(f"{desk.url}/?alert={key}&status=any")
     desk.page.wait_for_selector("#detail .actions")
-    time.sleep(1.0)
+    until(lambda: not desk.page.evaluate("import('/static/map.js').then(map => map.moving())"), "the map stands")
     desk.page.keyboard.press("Escape")
     assert desk.page.is_hidden("#detail")
     box = desk.page.locator("#map").bounding_box()
@@ -294,11 +301,11 @@ def test_all_of_it_works_by_keyboard_alone(site: Running, desk: Desk) -> None:
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
     page.keyboard.press("Escape")
     assert page.is_hidden("#detail")
-    page.keyboard.press("?")
-    assert page.is_visible("dialog[open]")
-    page.keyboard.press("Escape")
-    for number, view in enumerate(("map", "sensors", "history", "shift"), 1):
-        page.keyboard.press(str(number))
+    for number, view in enumerate(("map", "sensors", "history", "shift") * 5):
+        page.keyboard.press("?")
+        assert page.is_visible("dialog[open]")
+        page.keyboard.press("Escape")
+        page.keyboard.press(str(number % 4 + 1))  # at once: no key is lost while the dialog goes
         page.wait_for_selector(f"#view-{view}:not([hidden])")
 
 

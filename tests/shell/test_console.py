@@ -19,7 +19,7 @@ from runtime.broker import free_port
 from runtime.configuration import load
 from runtime.places import Places
 from tests.receivers import Certificates
-from tests.site import site_at, until
+from tests.site import DEADLINE_S, marchwarden, ran, site_at, until
 
 TILE = b"\x1a\x00"  # an empty layer
 
@@ -45,7 +45,7 @@ def console(site: Path) -> Iterator[str]:
         yield places.console.read_text().strip().rstrip("/")
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(DEADLINE_S)
 
 
 def test_it_is_served_over_tls_and_its_cookies_travel_over_nothing_else(tmp_path: Path) -> None:
@@ -82,11 +82,8 @@ def test_a_port_that_is_taken_is_said_and_a_base_map_that_is_not_there_is_a_mist
     text = (site / "site.toml").read_text()
     with socket.create_server(("127.0.0.1", port)):
         (site / "site.toml").write_text(text.replace("port = 0", f"port = {port}"))
-        command = [sys.executable, "-m", "runtime.console_process", str(site), str(os.getpid())]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = ran(sys.executable, "-m", "runtime.console_process", site, os.getpid())
     assert (done.returncode, "cannot be served" in done.stderr) == (1, True)
     (site / "site.toml").write_text(text + 'base_map = "nowhere.pmtiles"\n')
-    checked = subprocess.run(
-        [sys.executable, "-m", "runtime.cli", "check", str(site)], capture_output=True, text=True, check=False
-    )
+    checked = marchwarden("check", site)
     assert (checked.returncode, "'nowhere.pmtiles' does not exist" in checked.stderr) == (2, True)

@@ -18,7 +18,7 @@ from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import play
 from runtime.simulator.seeing import simulated
 from runtime.world import world_of
-from tests.site import site_at, started, until
+from tests.site import DEADLINE_S, site_at, started, until
 
 KILLS = 6
 PLAYED_S = 45
@@ -69,7 +69,7 @@ def test_whatever_moment_it_is_killed_at_no_alert_is_lost_and_none_comes_under_a
             for process in services.values():
                 process.terminate()
             for process in services.values():
-                process.wait(30)
+                process.wait(DEADLINE_S)
             agencies.disconnect()
             agencies.loop_stop()
     assert len(received["calm"]) >= 3

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from alerts.outbox import Outbox
 from model.time import NS, iso_from_ns
 from runtime.broker import broker
-from tests.site import MARCHWARDEN, marchwarden, service, site_at, until
+from tests.site import DEADLINE_S, marchwarden, service, site_at, until
 
 PREFIX = "marchwarden/san-rafael/detections/"
 
@@ -29,7 +28,7 @@ class Sender:
 
     def send(self, topic: str, payload: bytes | dict[str, object]) -> None:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.client.publish(topic, body, qos=1).wait_for_publish(20)
+        self.client.publish(topic, body, qos=1).wait_for_publish(DEADLINE_S)
 
     def walk_over_the_line(self, seconds: int = 12) -> None:
         """A walker seen by a radar, as if over the last seconds."""
@@ -184,9 +183,7 @@ def test_a_second_service_on_the_same_state_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--embedded"]])
 def test_the_demonstration_ends_by_itself_with_alerts_at_agencies(options: list[str]) -> None:
-    done = subprocess.run(
-        [*MARCHWARDEN, "demo", "--seconds", "25", *options], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = marchwarden("demo", "--seconds", "25", *options)
     assert done.returncode == 0, done.stderr
     assert "crossed the border line inbound" in done.stdout
     assert "border-patrol:" in done.stderr

@@ -20,7 +20,7 @@ from model.alerts import Delivery
 from model.time import ns_from_iso
 from tests.receivers import Certificates, smtp, tak, web
 from tests.script import Script, ground
-from tests.site import until
+from tests.site import DEADLINE_S, until
 from tests.unit.test_alerts import CROSSING, SILENT
 
 
@@ -37,8 +37,8 @@ def told() -> list[Delivery]:
 TOLD = told()
 
 
-def post(url: str, count: int = 1, **more: object) -> list[Result]:
-    channel = HttpChannel("c", url, webhook("marchwarden/test", b"secret"), timeout_s=2.0, **more)  # type: ignore[arg-type]
+def post(url: str, count: int = 1, timeout_s: float = DEADLINE_S, **more: object) -> list[Result]:
+    channel = HttpChannel("c", url, webhook("marchwarden/test", b"secret"), timeout_s=timeout_s, **more)  # type: ignore[arg-type]
     try:
         return channel.send(TOLD[:count])
     finally:
@@ -74,13 +74,13 @@ def test_a_receiver_that_answers_garbage_or_is_not_there_or_is_slow_is_tried_aga
     with web(status=0) as receiver:
         assert isinstance(post(receiver.url)[0], TryAgain)
     assert isinstance(post(receiver.url)[0], TryAgain)
-    with web(slow_s=3.0) as receiver:
-        assert "timed out" in str(post(receiver.url)[0])
+    with web(answers=False) as receiver:
+        assert "timed out" in str(post(receiver.url, timeout_s=0.2)[0])
 
 
 def test_connections_are_kept_and_one_that_the_receiver_closed_is_no_failure() -> None:
     with web() as receiver:
-        channel = HttpChannel("c", receiver.url, webhook("s"))
+        channel = HttpChannel("c", receiver.url, webhook("s"), timeout_s=DEADLINE_S)
         for _ in range(5):
             assert channel.send(TOLD) == [Delivered()] * len(TOLD)
         assert receiver.connections <= 4
@@ -92,7 +92,7 @@ def test_connections_are_kept_and_one_that_the_receiver_closed_is_no_failure() -
 
 def test_many_can_go_in_one_request_where_the_receiver_takes_batches() -> None:
     with web() as receiver:
-        channel = HttpChannel("c", receiver.url, webhook("s", b"secret", batch_max=2))
+        channel = HttpChannel("c", receiver.url, webhook("s", b"secret", batch_max=2), timeout_s=DEADLINE_S)
         assert channel.send(TOLD[:3]) == [Delivered()] * 3
         channel.close()
     batches = sorted((json.loads(body) for _, body in receiver.got), key=len)
@@ -137,7 +137,7 @@ def test_cap_messages_of_one_alert_refer_to_the_first() -> None:
 
 def test_cap_goes_by_post() -> None:
     with web() as receiver:
-        channel = HttpChannel("c", receiver.url, cap("marchwarden@test", "Actual"))
+        channel = HttpChannel("c", receiver.url, cap("marchwarden@test", "Actual"), timeout_s=DEADLINE_S)
         assert channel.send(TOLD) == [Delivered()] * len(TOLD)
         channel.close()
     assert {said["Content-Type"] for said, _ in receiver.got} == {"application/cap+xml; charset=utf-8"}
@@ -162,7 +162,7 @@ def test_a_tak_server_that_goes_away_is_connected_again(tmp_path: Path, secure: 
     certificates = Certificates(tmp_path) if secure else None
     with tak(certificates) as server:
         authority = str(certificates.authority) if certificates else ""
-        channel = TakChannel("c", "127.0.0.1", server.port, 600.0, ca_file=authority)
+        channel = TakChannel("c", "127.0.0.1", server.port, 600.0, timeout_s=DEADLINE_S, ca_file=authority)
         assert channel.send(TOLD[:1]) == [Delivered()]
         until(lambda: server.clients and TOLD[0].key.encode() in server.got, "the event arrived")
         server.drop()
@@ -186,6 +186,7 @@ def test_mail_of_one_alert_is_one_thread(tmp_path: Path) -> None:
             "alerts@site.example",
             ["desk@agency.example"],
             ca_file=str(certificates.authority),
+            timeout_s=DEADLINE_S,
         )
         assert channel.send(TOLD) == [Delivered()] * len(TOLD)
     first, second = box.messages[:2]
@@ -199,7 +200,9 @@ def test_mail_of_one_alert_is_one_thread(tmp_path: Path) -> None:
 def test_what_a_mail_server_answers_decides_whether_it_is_asked_again(answer: str, kind: type) -> None:
     with smtp() as box:
         box.answer = answer
-        channel = EmailChannel("c", "127.0.0.1", box.port, "a@site.example", ["b@agency.example"], starttls=False)
+        channel = EmailChannel(
+            "c", "127.0.0.1", box.port, "a@site.example", ["b@agency.example"], starttls=False, timeout_s=DEADLINE_S
+        )
         assert isinstance(channel.send(TOLD[:1])[0], kind)
 
 

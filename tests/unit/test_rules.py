@@ -108,8 +108,8 @@ def test_a_confirmation_time_lets_a_short_visit_pass() -> None:
 def test_a_parked_car_that_is_lost_and_found_again_and_again_is_one_alert() -> None:
     script = Script(ground(replace(DWELLING, classes=(1,), repeat_ns=0)))
     for start in range(0, 3000, 100):
-        script.stay(start, start + 60, track(1, INSIDE, kind="vehicle"))
-        script.stay(start + 60, start + 80)
+        script.stay(start, start + 60, track(1, INSIDE, kind="vehicle"), every=5)
+        script.stay(start + 60, start + 80, every=5)
     assert [alert.why for _, alert in script.told if alert.why == "raised"] == ["raised"]
 
 
@@ -131,7 +131,8 @@ def test_what_clears_by_hand_stays_until_somebody_resolves_it() -> None:
     script = Script(ground(replace(ENTERING, clears=Clears.HAND, repeat_ns=0)))
     script.stay(0, 5, track(1, OUTSIDE))
     script.stay(5, 10, track(1, INSIDE))
-    script.stay(10, 2000)
+    script.stay(10, 200)
+    script.stay(200, 2000, every=20)
     script.act(2000, "resolve", note="genuine")
     script.want(("raised", between(5, 5)), ("resolved", between(2000, 2000)))
 
