@@ -52,7 +52,7 @@ def cot_event(body: bytes, stale_s: float) -> bytes:
 
 
 def _type(record: dict[str, dict[str, str]]) -> str:
-    if str(record["reason"]["kind"]) in ("silent_sensor", "tampered_sensor", "coverage_gap"):
+    if str(record["reason"]["kind"]) in ("silent_sensor", "tampered_sensor", "coverage_gap", "system_fault"):
         return EQUIPMENT
     likeliest = next(iter(record["class"]), "")
     return TYPES.get(likeliest, SUSPECT)

@@ -28,9 +28,11 @@ from alerts.revisions import is_open
 from alerts.rules import Ground
 from alerts.schedule import ALWAYS, next_change_ns
 from alerts.subjects import Sighting, Subjects, eligible, sightings, subjects_of
+from alerts.system import fault_events
 from alerts.units import Unit, marked, reported
 from model.alerts import Action, Alert, Event, EventKind, Incident, Silence, Tally, Withheld
 from model.detections import Detections
+from model.faults import Fault
 from model.health import Health
 from model.time import NS
 from model.tracks import Reasons, Scan, What, key_of, name_of
@@ -87,10 +89,12 @@ def judged(
     actions: tuple[Action, ...],
     before_ns: int,
     now_ns: int,
+    faults: tuple[Fault, ...] = (),
 ) -> tuple[AlertsState, Judgement]:
     """The state at `now_ns`, and what it has to say."""
     state = replace(state, units=reported(ground, state.units, reports))
-    incidents, alerts = grouped(ground, state.silences, state.incidents, plates_read(ground, arrived), now_ns)
+    at_once = [*plates_read(ground, arrived), *fault_events(ground, faults, now_ns)]
+    incidents, alerts = grouped(ground, state.silences, state.incidents, at_once, now_ns)
     state = replace(state, incidents=incidents)
     withheld: list[Withheld] = []
     for scan in scans:

@@ -10,54 +10,30 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
+from alerts.outbox_tables import prepared
 from alerts.wire import encoded, record_of
 from model.alerts import Alert, Delivery, View, Withheld
+from model.faults import Fault
+from model.messages import ACTION_TOPIC, FAULT_TOPIC
 from model.rejections import Rejection
 from model.time import NS
 
-VERSION = 2
-TABLES = """
-CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB, position INTEGER, now_ns INTEGER);
-CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, data BLOB);
-CREATE TABLE IF NOT EXISTS revisions (
-    number INTEGER PRIMARY KEY, alert TEXT, revision INTEGER, phase TEXT, severity TEXT, raised_ns INTEGER, told_ns INTEGER,
-    record BLOB, UNIQUE (alert, revision));
-CREATE TABLE IF NOT EXISTS views (
-    alert TEXT, revision INTEGER, agency TEXT, record BLOB, PRIMARY KEY (alert, revision, agency)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-    number INTEGER PRIMARY KEY, key TEXT UNIQUE, agency TEXT, channel TEXT, alert TEXT, revision INTEGER, body BLOB,
-    attempts INTEGER DEFAULT 0, next_ns INTEGER DEFAULT 0, done_ns INTEGER, dead INTEGER DEFAULT 0, error TEXT DEFAULT '');
-CREATE INDEX IF NOT EXISTS due ON deliveries (channel, number) WHERE done_ns IS NULL AND dead = 0;
-CREATE TABLE IF NOT EXISTS actions (
-    id INTEGER PRIMARY KEY, request TEXT UNIQUE, payload BLOB, taken INTEGER DEFAULT 0, answer TEXT);
-CREATE TABLE IF NOT EXISTS rejections (
-    reason TEXT, topic TEXT, sensor TEXT, count INTEGER, last_ns INTEGER, detail TEXT, PRIMARY KEY (reason, topic, sensor));
-CREATE INDEX IF NOT EXISTS thread ON deliveries (channel, alert);
-CREATE TABLE IF NOT EXISTS withheld (
-    number INTEGER PRIMARY KEY, time_ns INTEGER, rule TEXT, zone TEXT, subject TEXT, reason TEXT,
-    UNIQUE (time_ns, rule, zone, subject, reason));
-CREATE TABLE IF NOT EXISTS status (name TEXT PRIMARY KEY, value BLOB);
-"""
 SEEN_BY = (
     "SELECT r.number, COALESCE(v.record, r.record) FROM revisions r "
     "LEFT JOIN views v ON v.alert = r.alert AND v.revision = r.revision AND v.agency = ?"
 )
 LONGEST_WAIT_NS = 300 * NS  # that a delivery is ever put off for
 BEHIND = "An earlier word of this alert is a dead letter."
+FAULTS_KEPT = 200
 TOPICS_KEPT = 200  # rejections of more topics than this are counted together: topics are the sender's to choose
 
 
 class UnknownAlert(LookupError):
     """No alert, or more than one, has a key that begins so."""
-
-
-class OutboxOfAnotherVersion(Exception):
-    """The database was written by another version."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +50,7 @@ class Commit:
     rejections: tuple[Rejection, ...] = ()
     withheld: tuple[Withheld, ...] = ()
     answers: tuple[tuple[str, str], ...] = ()  # (request, empty or why it could not be done) of what people did
+    faults: tuple[Fault, ...] = ()
     status: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,19 +64,20 @@ class Due:
 
 
 class Outbox:
-    """A connection to the database. Each thread and process has one of its own."""
+    """A connection to the database. Each thread and process has one of its own. Raises UnreadableFormat."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(TABLES)
-        row = self._db.execute("SELECT version FROM meta").fetchone()
-        if row is None:
-            self._db.execute("INSERT INTO meta VALUES (?)", (VERSION,))
-        elif row[0] != VERSION:
-            raise OutboxOfAnotherVersion(f"{path} has version {row[0]}; this Marchwarden reads version {VERSION}.")
+        prepared(self._db, str(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._db.close()
@@ -188,8 +166,20 @@ class Outbox:
                     for r in step.rejections
                 ],
             )
+        self._count_faults(step.faults)
         for name, value in step.status.items():
             db.execute("INSERT OR REPLACE INTO status VALUES (?, ?)", (name, msgspec.json.encode(value)))
+
+    def _count_faults(self, faults: Iterable[Fault]) -> None:
+        self._db.executemany(
+            "INSERT INTO faults VALUES (?1, ?2, 1, ?3, ?3, ?4) ON CONFLICT DO UPDATE SET "
+            "count = count + 1, last_ns = MAX(last_ns, excluded.last_ns), detail = excluded.detail",
+            [(f.kind.value, f.about, f.observed_ns, f.detail) for f in faults],
+        )
+        self._db.execute(
+            "DELETE FROM faults WHERE rowid IN (SELECT rowid FROM faults ORDER BY last_ns DESC LIMIT -1 OFFSET ?)",
+            (FAULTS_KEPT,),
+        )
 
     def snapshot(self) -> tuple[bytes, dict[int, bytes], int] | None:
         """(state, its parts, position) of the last commit."""
@@ -210,16 +200,30 @@ class Outbox:
         """Hand in what a person did; the request's id, by which the answer is found."""
         request = secrets.token_hex(8)
         payload = msgspec.json.encode(said | {"request": request})
-        self._db.execute("INSERT INTO actions (request, payload) VALUES (?, ?)", (request, payload))
+        self._db.execute(
+            "INSERT INTO actions (request, topic, payload) VALUES (?, ?, ?)", (request, ACTION_TOPIC, payload)
+        )
         return request
+
+    def report_fault(self, fault: Fault) -> None:
+        """Hand in what is wrong with the system: it travels through the journal as actions do, and rules make an incident of it.
+
+        The same fault is handed in at most once a minute, so a caller may report it as often as it meets it.
+        """
+        request = f"{fault.subject}:{fault.observed_ns // (60 * NS)}"
+        payload = msgspec.json.encode(fault)
+        self._db.execute(
+            "INSERT OR IGNORE INTO actions (request, topic, payload) VALUES (?, ?, ?)", (request, FAULT_TOPIC, payload)
+        )
 
     def answer_to(self, request: str) -> str | None:
         """Empty: it is done; None: not yet; otherwise why it could not be."""
         row = self._db.execute("SELECT answer FROM actions WHERE request = ?", (request,)).fetchone()
         return None if row is None else row[0]
 
-    def waiting_actions(self) -> list[tuple[int, bytes]]:
-        return self._db.execute("SELECT id, payload FROM actions WHERE taken = 0 ORDER BY id").fetchall()
+    def waiting_actions(self) -> list[tuple[int, str, bytes]]:
+        """(id, topic, payload) of what the journal does not hold yet: actions and faults."""
+        return self._db.execute("SELECT id, topic, payload FROM actions WHERE taken = 0 ORDER BY id").fetchall()
 
     def actions_taken(self, ids: list[int]) -> None:
         self._db.executemany("UPDATE actions SET taken = 1 WHERE id = ?", [(id,) for id in ids])
@@ -344,7 +348,22 @@ class Outbox:
         return said | {
             "deliveries": {"waiting": waiting, "dead": dead, "delivered": done},
             "rejections": self.rejections(),
+            "faults": self.faults(),
         }
+
+    def faults(self) -> list[dict[str, Any]]:
+        """System faults, the newest first; those that the journal does not hold yet are `waiting`, and come before."""
+        waiting = self._db.execute(
+            "SELECT payload FROM actions WHERE taken = 0 AND topic = ? ORDER BY id DESC", (FAULT_TOPIC,)
+        )
+        held = self._db.execute(
+            "SELECT kind, about, count, first_ns, last_ns, detail FROM faults ORDER BY last_ns DESC"
+        )
+        names = ("kind", "about", "count", "first_ns", "last_ns", "detail")
+        return [
+            *(_waiting_fault(msgspec.json.decode(payload)) for (payload,) in waiting),
+            *(dict(zip(names, row, strict=True)) | {"waiting": False} for row in held),
+        ]
 
     def rejections(self) -> list[dict[str, Any]]:
         """Counted rejections, the most frequent first."""
@@ -353,6 +372,11 @@ class Outbox:
         )
         names = ("reason", "topic", "sensor", "count", "last_ns", "detail")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _waiting_fault(payload: dict[str, Any]) -> dict[str, Any]:
+    observed_ns = payload.pop("observed_ns")
+    return payload | {"count": 1, "first_ns": observed_ns, "last_ns": observed_ns, "waiting": True}
 
 
 def _of_agency(rows: Iterable[tuple[int, bytes]], agency: str) -> Iterator[tuple[int, dict[str, Any]]]:

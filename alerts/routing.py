@@ -6,15 +6,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.rules import Agency, Agreement, Channel, Ground
+from alerts.rules import Agency, Agreement, Channel, Ground, Rule
 from alerts.schedule import in_force
 from geo.jurisdictions import areas_at, nearest
 from geo.zones import inside
-from model.alerts import EQUIPMENT, SEVERITIES, Event, EventKind, Fix, Incident, Routed, Stance
+from model.alerts import SEVERITIES, Event, EventKind, Fix, Incident, Routed, Stance
 
 
 def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
     """Who is told of an event: one lead, then the copies. Never empty where there are agencies."""
+    if event.kind is EventKind.SYSTEM_FAULT:
+        return _responsible(ground, ground.rule_of[event.rule], now_ns)
     areas = _areas(ground, event.at)
     owner = _owner(ground, event)
     agreement = _agreement(ground, event, areas)
@@ -37,7 +39,9 @@ def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
 
 
 def routed_again(ground: Ground, incident: Incident, now_ns: int) -> tuple[Routed, ...]:
-    """The same agencies, and those into whose area it has moved since."""
+    """The same agencies, and those into whose area it has moved since. A system fault has no place, and moves nowhere."""
+    if incident.kind is EventKind.SYSTEM_FAULT:
+        return incident.routed
     areas = _areas(ground, incident.at)
     moved = [Routed(agency, False, "moved_into", area, since_ns=now_ns) for agency, area in areas]
     return _unique([*incident.routed, *moved])
@@ -79,6 +83,14 @@ def channels_of(ground: Ground, incident: Incident) -> list[tuple[Routed, Channe
     return [(r, c) for r, c in found if SEVERITIES.index(c.severity_min) <= grave or c.id in known]
 
 
+def _responsible(ground: Ground, rule: Rule, now_ns: int) -> tuple[Routed, ...]:
+    """The agencies that a rule on system faults names, or all of the site, by precedence; the first leads."""
+    by_precedence = [a.id for a in sorted(ground.agencies, key=lambda a: (a.precedence, a.id))]
+    named = [id for id in rule.agencies if id in ground.agency_of]
+    reason = "named_by_rule" if named else "whole_site"
+    return tuple(Routed(id, n == 0, reason, since_ns=now_ns) for n, id in enumerate(named or by_precedence))
+
+
 def _point(at: Fix) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     return np.array([at.sector], np.int16), np.array([at.position])
 
@@ -93,7 +105,7 @@ def _areas(ground: Ground, at: Fix) -> list[tuple[str, str]]:
 
 def _owner(ground: Ground, event: Event) -> Agency | None:
     """Whose sensor it is, where an event is about a sensor."""
-    if event.kind not in EQUIPMENT or event.kind is EventKind.COVERAGE_GAP:
+    if event.kind not in (EventKind.SILENT_SENSOR, EventKind.TAMPERED_SENSOR):
         return None
     return ground.agency_of.get(ground.sensor_owners[ground.sensor_ids.index(event.zone)])
 

@@ -13,6 +13,7 @@ from geo.jurisdictions import Jurisdictions
 from geo.zones import Lines, Zones
 from model.alerts import SEVERITIES, EventKind
 from model.columns import Columns, column
+from model.faults import FaultKind
 from model.world import SensorColumns
 
 
@@ -72,6 +73,8 @@ class Rule:
     sensors: tuple[int, ...] = ()  # rows of the catalogue
     share_min: float = 0.0  # of a place's cover that must be lost
     cover: tuple["Cover", ...] = ()  # of each of `places`
+    faults: tuple[FaultKind, ...] = ()  # kinds of system fault; empty: all
+    agencies: tuple[str, ...] = ()  # who is notified, the first leads; empty: every agency of the site
 
 
 @dataclass(frozen=True, eq=False)

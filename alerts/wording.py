@@ -14,6 +14,8 @@ REASONS = {
     "owner": "runs the sensor",
     "moved_into": "moved into its area",
     "fallback": "first by precedence, no areas drawn",
+    "named_by_rule": "named by the rule",
+    "whole_site": "concerns the whole site",
 }
 PHRASES = {
     EventKind.CROSSING: "{who} crossed {place}{direction}",
@@ -30,6 +32,7 @@ PHRASES = {
     EventKind.SILENT_SENSOR: "Sensor {place} has fallen silent",
     EventKind.TAMPERED_SENSOR: "Sensor {place} is tampered with",
     EventKind.COVERAGE_GAP: "{share:.0%} of the cover of {place} is lost",
+    EventKind.SYSTEM_FAULT: "System fault, {fault}, {place}: {fault_detail}",
 }
 OF_ANOTHER = {
     "agreement": "agreement",
@@ -52,8 +55,10 @@ def text_of(ground: Ground, incident: Incident, why: str) -> str:
         what = f"Again ({why.replace('_', ' ')}): {what}"
     if incident.disputed:
         what = f"Disputed: {what}"
-    seen = ", ".join(e.sensor for e in incident.evidence) or "no sensor"
     sent = "; ".join(_routed(ground, r) for r in incident.routed) or "nobody"
+    if first.kind is EventKind.SYSTEM_FAULT:
+        return f"{what}\nsent to {sent}"
+    seen = ", ".join(e.sensor for e in incident.evidence) or "no sensor"
     return f"{what} at {_where(incident)}, {_percent(first.probability)} sure\nseen by {seen} → {sent}"
 
 
@@ -77,6 +82,8 @@ def _what(ground: Ground, incident: Incident, happening: Happening) -> str:
         count=figure.get("count", 0.0),
         off=f", {edits} {'letter' if edits == 1 else 'letters'} off" if edits else "",
         share=figure.get("lost_share", 0.0),
+        fault=str(said.get("fault", "")).replace("_", " "),
+        fault_detail=said.get("what", ""),
     )
 
 

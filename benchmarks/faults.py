@@ -230,7 +230,7 @@ def _raised(receiver: Web, from_ns: int) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for body in receiver.taken:
         record = json.loads(body)["data"]
-        moving = record["reason"]["kind"] not in ("silent_sensor", "coverage_gap", "tampered_sensor")
+        moving = record["reason"]["kind"] not in ("silent_sensor", "coverage_gap", "tampered_sensor", "system_fault")
         if moving and ns_from_iso(record["raised"]) >= from_ns:
             found.setdefault(record["alert"], record)
     return found

@@ -25,9 +25,12 @@ class EventKind(StrEnum):
     SILENT_SENSOR = "silent_sensor"
     TAMPERED_SENSOR = "tampered_sensor"
     COVERAGE_GAP = "coverage_gap"
+    SYSTEM_FAULT = "system_fault"
 
 
-EQUIPMENT = frozenset({EventKind.SILENT_SENSOR, EventKind.TAMPERED_SENSOR, EventKind.COVERAGE_GAP})  # no target in it
+EQUIPMENT = frozenset(  # no target in it
+    {EventKind.SILENT_SENSOR, EventKind.TAMPERED_SENSOR, EventKind.COVERAGE_GAP, EventKind.SYSTEM_FAULT}
+)
 SEVERITIES = ("information", "minor", "major", "critical")  # in order
 
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 # Messages that the service writes into its own journal: they are in the recording, and no broker carries them.
 SERVICE_TOPIC = "$marchwarden/service"  # {"event": "connected" | "disconnected"}
+FAULT_TOPIC = (
+    "$marchwarden/fault"  # what is wrong with the service: {"kind": …, "about": …, "detail": …, "observed_ns": …}
+)
 ACTION_TOPIC = "$marchwarden/action"  # what a person did: {"action": "ack", "alert": …, "by": …}
 
 # What the journal keeps in place of a payload above the limit: this, and its length in digits.

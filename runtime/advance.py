@@ -14,6 +14,7 @@ from geo.frames import Sectors
 from geo.zones import Zones
 from model.alerts import Action, Alert, Delivery, Withheld
 from model.detections import Detections
+from model.faults import Fault
 from model.health import Health
 from model.messages import ACTION_TOPIC, Messages
 from model.rejections import Reason, Rejection
@@ -66,6 +67,7 @@ class Outcome:
     rejections: tuple[Rejection, ...]
     plates: tuple[PlateText, ...]  # to be sealed at once
     pictures: tuple[Picture, ...]  # likewise
+    faults: tuple[Fault, ...]  # of the system, as far as they were noticed in this step
 
 
 def beginning(world: World, now_ns: int) -> State:
@@ -88,6 +90,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),
     )
+    faults = (*heard.faults, *inbox.faults)
     alerts, said = judged(
         world.ground,
         state.alerts,
@@ -98,6 +101,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         inbox.actions,
         state.now_ns,
         now_ns,
+        faults,
     )
     outcome = Outcome(
         now_ns=now_ns,
@@ -116,6 +120,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         ),
         plates=heard.plates,
         pictures=heard.pictures,
+        faults=faults,
     )
     return State(now_ns, inbox.heard_ns, inbox.listening, seen, health, fusion, alerts), outcome
 

@@ -24,6 +24,7 @@ from alerts.outbox import UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
+from model.stored import UnreadableFormat
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.accepted import configuration_in_use
@@ -72,7 +73,7 @@ def main() -> None:
     except (recording.BadRecording, BadTable, UnknownAlert) as error:
         people.print(str(error), markup=False)
         sys.exit(2)
-    except (AlreadyRunning, NoConnection, StoreFailed) as error:
+    except (AlreadyRunning, NoConnection, StoreFailed, UnreadableFormat) as error:
         people.print(str(error), markup=False)
         sys.exit(1)
     except FileNotFoundError as error:
@@ -254,6 +255,8 @@ def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False
     )
     for report in reports:
         _configuration_in_use(report)
+    if said["faults"]:
+        console.print(_fault_table(said["faults"]))
     rejected = Table(
         "rejected", "count", "feed or topic", "sensor", "last", "why", title="Messages and detections not used"
     )
@@ -340,12 +343,22 @@ def _summary(tally: Tally, as_json: bool) -> None:
         f"({tally.alerts:,} revisions), {tally.deliveries:,} deliveries.",
         markup=False,
     )
+    for (kind, about), detail in sorted(tally.faults.items()):
+        people.print(f"  fault: {kind}, {about}: {detail}", markup=False)
     for (rule, reason), count in sorted(tally.withheld.items()):
         people.print(f"  withheld: {rule}, {reason} {count:,}", markup=False)
     for reason, count in sorted(tally.set_aside.items()):
         people.print(f"  set aside: {reason} {count:,}", markup=False)
     for (reason, detail), count in tally.rejected.most_common(50):
         people.print(f"  rejected: {reason} {count:,}: {detail}", markup=False)
+
+
+def _fault_table(faults: list[dict[str, Any]]) -> Table:
+    table = Table("fault", "about", "count", "last", "what", title="System faults")
+    for f in faults:
+        last = iso_from_ns(f["last_ns"])[:19] + (", not in the journal yet" if f["waiting"] else "")
+        table.add_row(f["kind"], f["about"], f"{f['count']:,}", last, f["detail"])
+    return table
 
 
 def _flat(result: dict[str, Any]) -> Iterator[tuple[str, Any]]:

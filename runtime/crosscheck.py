@@ -260,6 +260,9 @@ def _rule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
     match rule.kind:
         case "watched_plate":
             _plates(reading, at)
+        case "system_fault":
+            for id in rule.agencies:
+                _refers(reading, at, "agencies", id, [a.value.id for a in c.agencies], "agency")
         case "silent_sensor" | "tampered_sensor" | "coverage_gap":
             for id in rule.sensors:
                 if _refers(reading, at, "sensors", id, [w.value.id for w in c.sensors], "sensor"):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from model.alerts import Action
-from model.messages import ACTION_TOPIC, SERVICE_TOPIC, Messages
+from model.faults import Fault, FaultKind, fault_of
+from model.messages import ACTION_TOPIC, FAULT_TOPIC, SERVICE_TOPIC, Messages
 from model.rejections import Reason, Rejection
 from model.time import ns_from_iso
 
@@ -34,6 +35,13 @@ class _Action(msgspec.Struct):
     request: str = ""
 
 
+class _Fault(msgspec.Struct):
+    kind: FaultKind
+    about: str
+    detail: str
+    observed_ns: int
+
+
 @dataclass(frozen=True)
 class Inbox:
     """What a step's messages say to the service itself."""
@@ -43,6 +51,7 @@ class Inbox:
     deaf_ns: int  # for how much of the step, and of the time before it, there was no connection: nobody's silence
     actions: tuple[Action, ...]
     rejections: tuple[Rejection, ...]
+    faults: tuple[Fault, ...]
 
     def idle_since(self, now_ns: int, idle_ns: int) -> int | None:
         """The received time up to which nothing more is expected, when all has been quiet for `idle_ns`."""
@@ -54,6 +63,7 @@ def opened(messages: Messages, heard_ns: int, listening: bool, before_ns: int, n
     """The service's own messages among all of a step's, and when the last of any kind arrived."""
     actions: list[Action] = []
     rejections: list[Rejection] = []
+    faults: list[Fault] = []
     deaf_ns, since_ns = 0, before_ns  # `since`: up to when it is known whether there was a connection
     if len(messages):
         heard_ns = int(messages.received_ns[-1])
@@ -69,10 +79,13 @@ def opened(messages: Messages, heard_ns: int, listening: bool, before_ns: int, n
             elif topic == ACTION_TOPIC:
                 done = msgspec.json.decode(payload, type=_Action)
                 actions.append(_action(done, received_ns))
+            elif topic == FAULT_TOPIC:
+                fault = msgspec.json.decode(payload, type=_Fault)
+                faults.append(fault_of(fault.kind, fault.about, fault.detail, fault.observed_ns))
         except (msgspec.DecodeError, ValueError) as error:
             rejections.append(Rejection(received_ns, topic, Reason.WRONG_SHAPE, f"Not the service's own: {error}."))
     deaf_ns += 0 if listening else now_ns - since_ns
-    return Inbox(heard_ns, listening, deaf_ns, tuple(actions), tuple(rejections))
+    return Inbox(heard_ns, listening, deaf_ns, tuple(actions), tuple(rejections), tuple(faults))
 
 
 def _action(done: _Action, received_ns: int) -> Action:

@@ -252,6 +252,7 @@ class Pipeline:
                 rejections=tuple(r for o in undone for r in o.rejections),
                 withheld=tuple(w for o in undone for w in o.withheld),
                 answers=tuple(a for o in undone for a in o.answers),
+                faults=tuple(f for o in undone for f in o.faults),
                 status=status,
             )
         )

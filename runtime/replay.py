@@ -28,6 +28,7 @@ class Tally:
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # (reason, detail) of faults
     set_aside: Counter[str] = field(default_factory=Counter)  # benign reasons
     withheld: Counter[tuple[str, str]] = field(default_factory=Counter)  # (rule, reason) of what raised nothing
+    faults: dict[tuple[str, str], str] = field(default_factory=dict)  # (kind, what it is about): the last detail
 
     def count(self, outcome: Outcome) -> None:
         self.detections += len(outcome.detections)
@@ -35,6 +36,7 @@ class Tally:
         self.raised += sum(1 for alert in outcome.alerts if alert.why == "raised")
         self.deliveries += len(outcome.deliveries)
         self.withheld.update((each.event.rule, each.reason) for each in outcome.withheld)
+        self.faults |= {(fault.kind.value, fault.about): fault.detail for fault in outcome.faults}
         for rejection in outcome.rejections:
             self._reject(rejection)
 
@@ -47,6 +49,7 @@ class Tally:
             "raised": self.raised,
             "deliveries": self.deliveries,
             "withheld": [{"rule": r, "reason": w, "count": n} for (r, w), n in sorted(self.withheld.items())],
+            "faults": [{"kind": k, "about": a, "detail": d} for (k, a), d in sorted(self.faults.items())],
             "set_aside": dict(sorted(self.set_aside.items())),
             "rejected": [{"reason": r, "detail": d, "count": n} for (r, d), n in self.rejected.most_common()],
         }

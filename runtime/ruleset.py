@@ -73,6 +73,8 @@ def rule_of(
         sensors=sensors,
         share_min=said.get("share_min", 0.0),
         cover=_cover(said, places, sensors, sectors, zones, lines, catalogue) if said["kind"] == "coverage_gap" else (),
+        faults=tuple(said.get("faults", ())),
+        agencies=tuple(said.get("agencies", ())),
     )
 
 

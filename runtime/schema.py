@@ -10,6 +10,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from model.faults import FaultKind
+
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -522,6 +524,19 @@ class CoverageGapRule(EquipmentRule):
         return self
 
 
+class SystemFaultRule(Rule):
+    """What is wrong with Marchwarden itself or with what reaches it: for technicians."""
+
+    kind: Literal["system_fault"]
+    faults: list[FaultKind] = Field([], description="Kinds of fault; empty: all")
+    agencies: list[Identifier] = Field(
+        [], description="Who is notified, the first leads; empty: every agency of the site, by precedence"
+    )
+    clears: Literal["time", "hand"] = Field("time", description=CLEARS)
+    clear_after_s: NotNegative = 3600.0
+    repeat_s: NotNegative = Field(3600.0, description="While it is reported again and again, notify after this long")
+
+
 AnyRule = Annotated[
     CrossingRule
     | EnteringRule
@@ -536,7 +551,8 @@ AnyRule = Annotated[
     | AbsenceRule
     | SilentSensorRule
     | TamperedSensorRule
-    | CoverageGapRule,
+    | CoverageGapRule
+    | SystemFaultRule,
     Field(discriminator="kind"),
 ]
 Kind = Literal[
@@ -554,6 +570,7 @@ Kind = Literal[
     "silent_sensor",
     "tampered_sensor",
     "coverage_gap",
+    "system_fault",
 ]
 
 

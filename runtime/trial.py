@@ -55,7 +55,7 @@ def chosen_rules(c: Configuration, world: World, rule: str) -> tuple[Rule, ...]:
         raise Mistakes([Mistake(c.site.files.rules, "", rule, "is no rule, and no file.", nearest(rule, known))])
     for each in rules:
         if each.kind in EQUIPMENT:
-            wrong = f"{each.kind.value!r} is about sensors: the history does not keep what they said of themselves."
+            wrong = f"{each.kind.value!r} is about sensors or the system: the history does not keep their condition."
             raise Mistakes([Mistake(c.site.files.rules, each.id, "kind", wrong, "Replay a recording with it instead.")])
     return rules
 

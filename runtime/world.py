@@ -213,6 +213,11 @@ def warnings_of(world: World) -> list[str]:
         "Alerts there go to the nearest."
         for gap in gaps(world.sectors, ground.jurisdictions, ground.lines)
     ]
+    if not any(rule.kind is EventKind.SYSTEM_FAULT for rule in ground.rules):
+        said.append(
+            "No rule of kind 'system_fault': nobody is notified of what is wrong with Marchwarden itself. "
+            "It is shown by `marchwarden status` only."
+        )
     held = set(ground.jurisdictions.agencies)
     said += [
         f"Agency {a.id!r} has no jurisdiction: it is told only through agreements."

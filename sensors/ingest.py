@@ -16,7 +16,7 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from model.messages import ACTION_TOPIC, SERVICE_TOPIC, TOO_LARGE_MARK, Messages
+from model.messages import SERVICE_TOPIC, TOO_LARGE_MARK, Messages
 from model.time import MS, NS
 from sensors.journal import Writer
 
@@ -43,9 +43,10 @@ class Broker:
 
 @dataclass(frozen=True)
 class Actions:
-    """What people did and no journal holds yet: `waiting` gives (id, payload), `taken` is told when the disk has them."""
+    """What people did, or went wrong, and no journal holds yet: `waiting` gives (id, topic, payload), `taken` is told when the
+    disk has them."""
 
-    waiting: Callable[[], list[tuple[int, bytes]]]
+    waiting: Callable[[], list[tuple[int, str, bytes]]]
     taken: Callable[[list[int]], None]
 
 
@@ -198,13 +199,13 @@ class Ingest:
             self._journal.append(
                 Messages(
                     np.full(len(waiting), now_ns, np.int64),
-                    (ACTION_TOPIC,) * len(waiting),
-                    tuple(payload for _, payload in waiting),
+                    tuple(topic for _, topic, _ in waiting),
+                    tuple(payload for _, _, payload in waiting),
                     np.zeros(len(waiting), np.bool_),
                 )
             )
             self._journal.sync()
-            self._actions.taken([id for id, _ in waiting])
+            self._actions.taken([id for id, *_ in waiting])
 
     def _take_streams(self) -> None:
         for stream in self._streams:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.classes import CLASSES
 from model.columns import Columns, column
 from model.detections import PLATES, Looks
+from model.faults import Fault
 from model.health import Signs
 from model.rejections import Rejection
 from model.units import UnitReport
@@ -83,3 +84,4 @@ class Decoded:
     plates: tuple[PlateText, ...]
     units: tuple[UnitReport, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    faults: tuple[Fault, ...] = ()  # what technicians are to hear of

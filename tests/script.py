@@ -14,6 +14,7 @@ from geo.zones import lines_of, zones_of
 from model.alerts import Action, Alert, Delivery, EventKind, Incident, Withheld
 from model.classes import CLASSES
 from model.detections import Detections
+from model.faults import Fault
 from model.health import Health
 from model.time import NS
 from model.tracks import SENSORS_KEPT, Reasons, Scan, Tracks, What
@@ -159,6 +160,7 @@ class Script:
         units: tuple[UnitReport, ...] = (),
         actions: tuple[Action, ...] = (),
         reasons: Reasons | None = None,
+        faults: tuple[Fault, ...] = (),
     ) -> None:
         """One scan, judged at its own end."""
         time_ns, before_ns = T0 + round(second * NS), T0 + round(self.now_s * NS)
@@ -176,6 +178,7 @@ class Script:
             actions,
             before_ns,
             time_ns,
+            faults,
         )
         self.told += [(second, alert) for alert in said.alerts]
         self.withheld += [(second, each) for each in said.withheld]

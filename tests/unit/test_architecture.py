@@ -28,6 +28,7 @@ SHELL = {
     "sensors/vault.py",
     "sensors/tak.py",
     "alerts/outbox.py",
+    "alerts/outbox_tables.py",
     "alerts/delivery.py",
     "alerts/channels/broker.py",
     "alerts/channels/email.py",

@@ -1,0 +1,54 @@
+"""System faults: what is wrong with Marchwarden itself, or with what reaches it, for technicians.
+
+A fault is raised in one of two ways. Pure code returns it (`Decoded.faults`). Code of the shell hands it to
+`Outbox.report_fault`, from where it travels through the journal, so that a replay sees it again. Either way a rule of
+kind `system_fault` makes an incident of it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+DETAIL_LETTERS_MAX = 300
+ABOUT_LETTERS_MAX = 80
+
+
+class FaultKind(StrEnum):
+    """What is wrong. Rules name these in `faults`."""
+
+    DECODER_FAILED = "decoder_failed"  # decoding a message raised an exception; about: the feed
+    STEP_FAILED = "step_failed"  # a step raised an exception, and messages were set aside; about: the stage
+    LOAD_SHED = "load_shed"  # more came than the site's limits allow, and some was left out; about: the feed or sensor
+    FEED_SUSPECT = "feed_suspect"  # a feed sends what it should not: unknown units, fields or classes; about: the feed
+    FEED_DOWN = "feed_down"  # a source of many sensors says that it is down; about: the feed
+    JOURNAL_LOST = "journal_lost"  # the journal is damaged or gone, so messages may be missing; about: the file
+    STATE_LOST = "state_lost"  # a stored state could not be read, and tracking began anew; about: the file
+    STORE_DAMAGED = "store_damaged"  # a history file, the vault or the picture store was set aside; about: the file
+    KEY_LOST = "key_lost"  # a key is gone, and a new one was made or none can be; about: the key
+    WRITING_FAILED = "writing_failed"  # the disk takes no writing; about: the file
+    PART_FAILED = "part_failed"  # a process, thread or task ended and was started again; about: its name
+    CONFIGURATION_REFUSED = "configuration_refused"  # the folder has mistakes, the last accepted one stays in use
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One observation of something wrong. Faults of one kind about one thing are one incident."""
+
+    kind: FaultKind
+    about: str  # what it is about, from configuration or code: never text that a sender chose
+    detail: str  # one English sentence for the technician; never a plate, never a payload
+    observed_ns: int  # ns, received time
+
+    @property
+    def subject(self) -> str:
+        """What makes two faults the same."""
+        return f"{self.kind.value}:{self.about}"
+
+
+def fault_of(kind: FaultKind, about: str, detail: str, observed_ns: int) -> Fault:
+    """A fault with its texts on one line each, without control characters, and cut to a bounded length."""
+    return Fault(kind, _line(about, ABOUT_LETTERS_MAX), _line(detail, DETAIL_LETTERS_MAX), observed_ns)
+
+
+def _line(text: str, letters_max: int) -> str:
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * letters_max]).split())
+    return words if len(words) <= letters_max else words[: letters_max - 1] + "…"

@@ -1,0 +1,15 @@
+"""Formats of what is stored: each has a version number of its own, and older versions are migrated forwards."""
+
+
+class UnreadableFormat(Exception):
+    """Something stored cannot be read, and the message says what to do."""
+
+
+class NewerFormat(UnreadableFormat):
+    """Something stored has a format that this version does not know, because a later one wrote it."""
+
+    def __init__(self, what: str, found: int, newest: int) -> None:
+        super().__init__(
+            f"{what} has format {found}, and this version of Marchwarden reads formats up to {newest}: a later version wrote it. "
+            "Run that version, or restore the state folder from before the upgrade."
+        )
