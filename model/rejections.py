@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NO_DETECTION = "no_detection"  # understood, and there is nothing to detect in it
     FALSE_POSITIVE = "false_positive"  # the source itself took it back
     ACTION_REFUSED = "action_refused"  # somebody wanted what cannot be done, such as to resolve what never was
+    STEP_FAILED = "step_failed"  # processing it raised an exception: it is kept aside for the maintainer
     OUTSIDE_SITE = "outside_site"  # too far from every sector of this site
 
 

@@ -3,7 +3,7 @@
 The live service, offline replay and everything else that runs the pipeline call `advance`, through `steps`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerts.dispatch import dispatched
 from alerts.judge import AlertsState, judged, untold
@@ -54,6 +54,18 @@ class State:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A message, or a row that came of one, that raised an exception and was left out. For the maintainer's eyes."""
+
+    received_ns: int
+    topic: str  # of a row: the id of its sensor
+    payload: bytes  # of a row: its columns as JSON
+    retained: bool
+    stage: str  # the module that raised it
+    error: str  # the traceback
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a step has to say to the world outside."""
 
@@ -68,6 +80,7 @@ class Outcome:
     plates: tuple[PlateText, ...]  # to be sealed at once
     pictures: tuple[Picture, ...]  # likewise
     faults: tuple[Fault, ...]  # of the system, as far as they were noticed in this step
+    aside: tuple[Aside, ...] = ()  # to be kept for the maintainer
 
 
 def beginning(world: World, now_ns: int) -> State:
@@ -75,8 +88,27 @@ def beginning(world: World, now_ns: int) -> State:
     return State(now_ns, now_ns, True, Seen.none(), unheard(len(world.catalogue), now_ns), at_rest(), untold())
 
 
-def advance(world: World, state: State, messages: Messages, now_ns: int) -> tuple[State, Outcome]:
-    """The state at `now_ns`, after `messages`, all received since the state's own time and not after `now_ns`."""
+def carried_over(world: World, state: State) -> State:
+    """A fresh state that keeps what does not refer to sensors and places by number: incidents, silences, recognised messages."""
+    rules, alerts = {rule.id for rule in world.ground.rules}, state.alerts
+    kept = tuple(i for i in alerts.incidents if any(h.rule in rules for h in i.happenings))
+    fresh = beginning(world, state.now_ns)
+    return replace(
+        fresh,
+        heard_ns=state.heard_ns,
+        listening=state.listening,
+        seen=state.seen,
+        alerts=replace(alerts, memories=(), incidents=kept),
+    )
+
+
+def advance(
+    world: World, state: State, messages: Messages, now_ns: int, noticed: tuple[Fault, ...] = ()
+) -> tuple[State, Outcome]:
+    """The state at `now_ns`, after `messages`, all received since the state's own time and not after `now_ns`.
+
+    `noticed` are faults that come from outside the step: those of an attempt at it that raised an exception.
+    """
     inbox = opened(messages, state.heard_ns, state.listening, state.now_ns, now_ns)
     seen, heard = decode(world.catalogue, state.seen, messages)
     detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
@@ -90,7 +122,7 @@ def advance(world: World, state: State, messages: Messages, now_ns: int) -> tupl
         heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),
     )
-    faults = (*heard.faults, *inbox.faults)
+    faults = (*noticed, *heard.faults, *inbox.faults)
     alerts, said = judged(
         world.ground,
         state.alerts,

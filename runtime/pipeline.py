@@ -24,7 +24,7 @@ from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.alerts import Incident
 from model.messages import Messages
 from model.time import NS, iso_from_ns
-from runtime.advance import Outcome, State, World, beginning
+from runtime.advance import Outcome, State, World, beginning, carried_over
 from runtime.entries import Configuration
 from runtime.picture import picture
 from runtime.places import Places, history_of, plate_key
@@ -348,17 +348,3 @@ def fingerprint(world: World) -> bytes:
         tuple((r.kind, r.places, r.to_lines) for r in ground.rules),
     )
     return hashlib.sha256(repr(said).encode()).digest()
-
-
-def carried_over(world: World, state: State) -> State:
-    """A fresh state that keeps what does not refer to sensors and places by number: incidents, silences, recognised messages."""
-    rules, alerts = {rule.id for rule in world.ground.rules}, state.alerts
-    kept = tuple(i for i in alerts.incidents if any(h.rule in rules for h in i.happenings))
-    fresh = beginning(world, state.now_ns)
-    return replace(
-        fresh,
-        heard_ns=state.heard_ns,
-        listening=state.listening,
-        seen=state.seen,
-        alerts=replace(alerts, memories=(), incidents=kept),
-    )

@@ -21,7 +21,8 @@ from alerts.memory import Memory
 from fusion.order import Checkpoint, awaits_nothing
 from model.messages import Messages
 from model.time import NS
-from runtime.advance import Outcome, State, World, advance
+from runtime.advance import Outcome, State, World
+from runtime.recovery import take_step
 
 FAR_NS = 1 << 61  # later than anything
 REGISTERS = (Checkpoint, Memory)  # of these the state holds one for each scan of late; each takes its successor's place
@@ -35,7 +36,7 @@ def silent_steps(world: World, state: State, until_ns: int) -> Iterator[tuple[St
     period_ns = lcm(NS, world.fusion.scan_ns)
     lately = deque([state], period_ns // NS + 1)
     while (second_ns := (state.now_ns // NS + 1) * NS) <= until_ns:
-        state, outcome = advance(world, state, Messages.none(), second_ns)
+        state, outcome = take_step(world, state, Messages.none(), second_ns)
         yield state, outcome
         if not _is_empty(outcome):
             lately.clear()

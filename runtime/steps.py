@@ -11,8 +11,9 @@ import numpy as np
 
 from model.messages import Messages
 from model.time import MS
-from runtime.advance import Outcome, State, World, advance
+from runtime.advance import Outcome, State, World
 from runtime.inbox import silence_until
+from runtime.recovery import take_step
 from runtime.silence import silent_steps
 
 STEP_NS = 100 * MS
@@ -37,7 +38,7 @@ def steps(world: World, state: State, messages: Messages, until_ns: int) -> Iter
         for after, outcome in silent_steps(world, state, silence_until(arrived, now_ns - 1)):
             state = after
             yield state, outcome, taken
-        state, outcome = advance(world, state, arrived, now_ns)
+        state, outcome = take_step(world, state, arrived, now_ns)
         taken = last
         yield state, outcome, taken
     if taken == len(messages):

@@ -44,6 +44,7 @@ ALSO_PURE = {
     "runtime/advance.py",
     "runtime/inbox.py",
     "runtime/picture.py",
+    "runtime/recovery.py",
     "runtime/scene.py",
     "runtime/snapshot.py",
     "runtime/steps.py",
