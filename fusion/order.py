@@ -21,7 +21,7 @@ from fusion.scan import scan_of, scanned
 from fusion.settings import Settings
 from geo.frames import Sectors
 from model.detections import Detections, Looks
-from model.tracks import Scan, Tracks
+from model.tracks import Reasons, Scan, Tracks
 from model.world import SensorColumns
 
 NEVER_NS = 1 << 62
@@ -78,6 +78,11 @@ class FusionState:
     @property
     def tracks(self) -> Tracks:
         return self.checkpoints[-1].tracks if self.checkpoints else Tracks.none()
+
+
+def newest_scan(settings: Settings, state: FusionState) -> Scan:
+    """The scan that was closed last, as it was reported: what is only remembered is no part of it."""
+    return scan_of(settings, state.tracks, Reasons.none(), state.closed_ns, state.closed_ns)
 
 
 def at_rest() -> FusionState:

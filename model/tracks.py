@@ -83,6 +83,11 @@ class Scan:
     tracks: Tracks
     reasons: Reasons  # of all that changed since then
 
+    @property
+    def reported(self) -> Tracks:
+        """What everybody is shown: map, status, history and replay alike."""
+        return self.tracks.take(self.tracks.confirmed)
+
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: none is misread for another
 

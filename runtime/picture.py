@@ -6,6 +6,7 @@ A track is a list, in the order of COLUMNS; the ellipse is one standard deviatio
 import msgspec
 import numpy as np
 
+from fusion.order import newest_scan
 from geo.frames import wgs84_from_plane
 from model.classes import CLASSES
 from model.time import iso_from_ns
@@ -29,9 +30,8 @@ COLUMNS = (
 
 
 def picture(world: World, state: State) -> bytes:
-    """The confirmed tracks of the newest scan, and our units."""
-    tracks = state.fusion.tracks
-    tracks = tracks.take(tracks.confirmed)
+    """The tracks that the newest scan reported, and our units."""
+    tracks = newest_scan(world.fusion, state.fusion).reported
     lat, lon = wgs84_from_plane(world.sectors, tracks.sector, tracks.mean[:, :2])
     spread, axes = np.linalg.eigh(tracks.covariance[:, :2, :2])
     angle = np.degrees(np.arctan2(axes[:, 0, 1], axes[:, 1, 1])) % 180.0

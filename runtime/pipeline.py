@@ -18,7 +18,7 @@ import numpy as np
 from alerts.dispatch import views
 from alerts.memory import Memory
 from alerts.outbox import Commit, Outbox
-from fusion.order import Checkpoint, Chunk
+from fusion.order import Checkpoint, Chunk, newest_scan
 from geo.frames import wgs84_from_plane
 from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.alerts import Incident
@@ -268,7 +268,7 @@ class Pipeline:
                 if scan.time_ns <= self._newest_scan_ns:
                     continue
                 self._newest_scan_ns = scan.time_ns
-                tracks = scan.tracks.take(scan.tracks.confirmed)
+                tracks = scan.reported
                 lat, lon = wgs84_from_plane(sectors, tracks.sector, tracks.mean[:, :2])
                 self._history.write("tracks", track_rows(scan.time_ns, tracks, lat, lon, ids), scan.time_ns)
                 self._history.write("reasons", reason_rows(scan.time_ns, scan.reasons, ids), scan.time_ns)
@@ -301,7 +301,7 @@ class Pipeline:
                 "messages": self.tallies.messages,
                 "detections": self.tallies.detections,
                 "alerts": self.tallies.alerts,
-                "tracks": int(self.state.fusion.tracks.confirmed.sum()),
+                "tracks": len(newest_scan(self._world.fusion, self.state.fusion).reported),
                 "incidents_open": sum(i.phase.value != "cleared" for i in self.state.alerts.incidents),
             },
             "sensors": sensors,

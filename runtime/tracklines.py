@@ -54,7 +54,7 @@ def reason_lines(world: World, scan: Scan) -> Iterator[bytes]:
 
 def track_lines(world: World, scan: Scan) -> Iterator[bytes]:
     """The confirmed tracks of one scan, ordered by id."""
-    tracks = scan.tracks.take(scan.tracks.confirmed)
+    tracks = scan.reported
     tracks = tracks.take(np.argsort(tracks.id, kind="stable"))
     if not len(tracks):
         return

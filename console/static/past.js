@@ -6,7 +6,8 @@ import { get } from "./server.js";
 import { t } from "./text.js";
 import { now, whole } from "./times.js";
 
-const FADE_S = 5, TAIL_S = 60;
+const TAIL_S = 60;
+let step = 1; // s between scans
 let tracks = [], from = 0, to = 0, at = 0, playing = 0, goTo = () => {};
 
 export async function show(views) {
@@ -35,6 +36,8 @@ async function load(start, reason, told, slide) {
     told.textContent = error.message;
     return;
   }
+  const seconds = [...new Set(tracks.flatMap((track) => track.at.map(([s]) => s)))].sort((a, b) => a - b);
+  step = Math.max(Math.min(...seconds.slice(1).map((s, n) => s - seconds[n]), 60), 1);
   const first = Math.min(...tracks.map((track) => track.at[0][0]), to);
   slide.value = String(first - from);
   told.textContent = tracks.length ? `${tracks.length} ${t("tracks")}` : t("no_tracks");
@@ -42,13 +45,13 @@ async function load(start, reason, told, slide) {
   if (tracks.length) { place(first); goTo("map", true); }
 }
 
-/** The map as it was at a second: who was seen within the last few, where he was last. */
+/** The map as it was at a second: the tracks of the newest scan until then, as the live map showed them. */
 export function place(second) {
   at = second;
   const seen = [], tails = new Map();
   for (const track of tracks) {
     const points = track.at.filter(([s]) => s <= second && s > second - TAIL_S), last = points.at(-1);
-    if (!last || second - last[0] > FADE_S) continue;
+    if (!last || last[0] <= second - step) continue;
     seen.push([track.track, last[1], last[2], 0, 0, 0, 0, 0, track.class, 1, 1, ""]);
     tails.set(track.track, points.map(([s, lat, lon]) => [s, map.mercator.x(lon), map.mercator.y(lat)]));
   }
