@@ -15,8 +15,21 @@ from alerts.quiet import reason_to_mute
 from alerts.revisions import Told, Why, is_open, revised
 from alerts.routing import routed, routed_again, routed_also
 from alerts.rules import Ground, Rule
+from alerts.standing import withheld_from_copies
 from alerts.subjects import Sighting, alike
-from model.alerts import EQUIPMENT, Alert, Event, EventKind, Evidence, Happening, Incident, Phase, Silence, changed
+from model.alerts import (
+    EQUIPMENT,
+    Alert,
+    Event,
+    EventKind,
+    Evidence,
+    Happening,
+    Incident,
+    Phase,
+    Routed,
+    Silence,
+    changed,
+)
 from model.time import NS
 from model.tracks import name_of
 
@@ -339,7 +352,6 @@ def merged_pair(
     for happening in part.happenings:
         happenings = _with(happenings, happening)
     newest = part if part.last_ns > into.last_ns else into
-    agencies = {r.agency for r in into.routed}
     whole = replace(
         into,
         happenings=happenings,
@@ -348,7 +360,7 @@ def merged_pair(
         last_ns=newest.last_ns,
         at=newest.at,
         evidence=merged_evidence(into.evidence, part.evidence),
-        routed=(*into.routed, *(replace(r, lead=False) for r in part.routed if r.agency not in agencies)),
+        routed=_merged_routes(ground, into, part),
         parts=(*into.parts, part.key, *part.parts),
     )
     gone = replace(part, merged_into=into.key)
@@ -356,6 +368,19 @@ def merged_pair(
         revised(ground, whole, Why.MERGED, clock_ns, now_ns, by, note or part.key),
         revised(ground, gone, Why.MERGED_AWAY, clock_ns, now_ns, by, note or into.key),
     )
+
+
+def _merged_routes(ground: Ground, into: Incident, part: Incident) -> tuple[Routed, ...]:
+    """The agencies of both. What one of the two keeps from its copies is not given to those who come in by the other."""
+    has = {r.agency for r in into.routed}
+    of_into, of_part = withheld_from_copies(ground, into), withheld_from_copies(ground, part)
+    kept = (r if r.lead else _without(r, of_part) for r in into.routed)
+    more = (replace(_without(r, of_into), lead=False) for r in part.routed if r.agency not in has)
+    return (*kept, *more)
+
+
+def _without(route: Routed, fields: tuple[str, ...]) -> Routed:
+    return replace(route, withheld=tuple(sorted({*route.withheld, *fields}))) if fields else route
 
 
 def _renamed(incident: Incident, renamed: dict[str, str]) -> Incident:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from alerts.revisions import Told, Why, is_open, revised
 from alerts.rules import Ground, Rung
-from model.alerts import Alert, Incident, Routed, Stance
+from alerts.standing import ESCALATED_MAY, withheld_from_copies
+from model.alerts import Alert, Incident, Routed
 
 
 def escalated(ground: Ground, incidents: tuple[Incident, ...], clock_ns: int, now_ns: int) -> Told:
@@ -47,12 +48,16 @@ def _climbed(ground: Ground, incident: Incident, now_ns: int) -> Incident:
         reached = sum(1 for rung in rungs if now_ns - route.since_ns >= rung.after_ns)
         if reached > route.rung:
             routed[i] = replace(route, rung=reached)
-            routed += _called(routed, rungs[route.rung : reached], route, now_ns)
+            routed += _called(ground, incident, routed, rungs[route.rung : reached], route, now_ns)
     return incident if tuple(routed) == incident.routed else replace(incident, routed=tuple(routed))
 
 
-def _called(routed: list[Routed], rungs: list[Rung], by: Routed, now_ns: int) -> list[Routed]:
+def _called(
+    ground: Ground, incident: Incident, routed: list[Routed], rungs: list[Rung], by: Routed, now_ns: int
+) -> list[Routed]:
     """Agencies that the rungs name and that do not have it yet."""
     has = {r.agency for r in routed}
     names = dict.fromkeys(a for rung in rungs for a in rung.agencies if a not in has)
-    return [Routed(a, False, f"escalated:{by.agency}", since_ns=now_ns, stance=Stance.NONE) for a in names]
+    withheld = withheld_from_copies(ground, incident)
+    reason = f"escalated:{by.agency}"
+    return [Routed(a, False, reason, withheld=withheld, since_ns=now_ns, may=ESCALATED_MAY) for a in names]

@@ -12,6 +12,7 @@ from alerts.incidents import merged_pair, split
 from alerts.quiet import FIELDS
 from alerts.revisions import Why, is_open, revised
 from alerts.rules import Ground
+from alerts.standing import copies_may, lead_of, refusal, route_of, withheld_from_copies
 from model.alerts import Action, Alert, Incident, Routed, Silence, Stance, Tally
 from model.time import NS
 from model.tracks import name_of
@@ -59,6 +60,7 @@ def _done(ground: Ground, desk: Desk, action: Action, clock_ns: int) -> tuple[De
     doing = DOING.get(action.action)
     if doing is None:
         raise Refusal(f"{action.action!r} is none of {', '.join((*DOING, 'silence', 'unsilence'))}.")
+    _hold_to_standing(incident, action)
     told = doing(ground, desk, incident, action, clock_ns)
     desk = replace(desk, incidents=desk.incidents | {a.incident.key: a.incident for a in told})
     if action.action == "resolve":
@@ -95,7 +97,7 @@ def _resolve(ground: Ground, _: Desk, incident: Incident, action: Action, clock_
 def _accept(ground: Ground, _: Desk, incident: Incident, action: Action, clock_ns: int) -> list[Alert]:
     """Who accepts holds it from now on, if its holder offered or declined it."""
     route = _route(incident, action.agency)
-    holder = next(r for r in incident.routed if r.lead)
+    holder = lead_of(incident)
     takes = not route.lead and (incident.offered_to == route.agency or holder.stance is Stance.DECLINED)
     routed = tuple(
         replace(r, stance=Stance.ACCEPTED, lead=r.lead or takes, since_ns=action.received_ns if takes else r.since_ns)
@@ -128,7 +130,7 @@ def _decline(ground: Ground, _: Desk, incident: Incident, action: Action, clock_
 
 def _hand_over(ground: Ground, _: Desk, incident: Incident, action: Action, clock_ns: int) -> list[Alert]:
     """Offered to another agency, which is told of it; the holder keeps it until that one accepts."""
-    holder = next(r for r in incident.routed if r.lead)
+    holder = lead_of(incident)
     if action.to == holder.agency:
         raise Refusal(f"{action.to!r} holds it already.")
     done = replace(_with(ground, incident, action, f"offered_by:{holder.agency}"), offered_to=action.to)
@@ -139,7 +141,7 @@ def _share(ground: Ground, _: Desk, incident: Incident, action: Action, clock_ns
     """A joint incident: another agency gets it too, with the one log."""
     if action.to in {r.agency for r in incident.routed}:
         raise Refusal(f"{action.to!r} has it already.")
-    done = _with(ground, incident, action, f"shared_by:{action.agency or action.by}")
+    done = _with(ground, incident, action, f"shared_by:{lead_of(incident).agency}")
     return [_told(ground, done, Why.SHARED, action, clock_ns, action.to)]
 
 
@@ -149,10 +151,13 @@ def _merge(ground: Ground, desk: Desk, incident: Incident, action: Action, clock
         raise Refusal(f"{action.to!r} is no other alert.")
     if not is_open(into) or not is_open(incident):
         raise Refusal("Only alerts that are not over can be merged.")
+    _hold_to_standing(into, action)
     return list(merged_pair(ground, into, incident, clock_ns, action.received_ns, action.by))
 
 
 def _split(ground: Ground, _: Desk, incident: Incident, action: Action, clock_ns: int) -> list[Alert]:
+    if not is_open(incident):
+        raise Refusal("It is over: only what goes on can be split.")
     pair = split(ground, incident, action.subjects, None, clock_ns, action.received_ns, action.by)
     if pair is None:
         raise Refusal("Name some of its subjects, and leave it some.")
@@ -178,8 +183,14 @@ def _told(ground: Ground, incident: Incident, why: Why, action: Action, clock_ns
     return revised(ground, incident, why, clock_ns, action.received_ns, action.by, note)
 
 
+def _hold_to_standing(incident: Incident, action: Action) -> None:
+    reason = refusal(incident, action.action, action.agency)
+    if reason:
+        raise Refusal(reason)
+
+
 def _route(incident: Incident, agency: str) -> Routed:
-    route = next((r for r in incident.routed if r.agency == agency), None)
+    route = route_of(incident, agency)
     if route is None:
         raise Refusal(f"{agency or 'Nobody'} is none of its agencies: say for which you speak.")
     return route
@@ -190,7 +201,8 @@ def _with(ground: Ground, incident: Incident, action: Action, reason: str) -> In
         raise Refusal(f"{action.to!r} is no agency.")
     if action.to in {r.agency for r in incident.routed}:
         return incident
-    route = Routed(action.to, False, reason, since_ns=action.received_ns)
+    withheld, may = withheld_from_copies(ground, incident), copies_may(ground, incident)
+    route = Routed(action.to, False, reason, withheld=withheld, since_ns=action.received_ns, may=may)
     return replace(incident, routed=(*incident.routed, route))
 
 

@@ -27,7 +27,8 @@ def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
         reason = f"agreement:{agreement.id}"
         lead = Routed(agreement.lead, True, reason, agreement.area, since_ns=now_ns)
         agreed = [
-            Routed(agency, False, reason, agreement.area, agreement.withheld, now_ns) for agency in agreement.copies
+            Routed(agency, False, reason, agreement.area, agreement.withheld, now_ns, may=agreement.copies_may)
+            for agency in agreement.copies
         ]
     elif areas:
         reason = "precedence" if len({agency for agency, _ in areas}) > 1 else "jurisdiction"
@@ -57,7 +58,7 @@ def routed_also(ground: Ground, incident: Incident, event: Event, now_ns: int) -
     has = {r.agency for r in incident.routed}
     lead = more[0]
     graver = SEVERITIES.index(ground.rule_of[event.rule].severity) > SEVERITIES.index(incident.severity)
-    in_hand = incident.acknowledged_by or any(r.stance is not Stance.NONE for r in incident.routed)
+    in_hand = incident.acknowledged_by or any(r.lead and r.stance is not Stance.NONE for r in incident.routed)
     moves = graver and not in_hand and lead.reason.startswith("agreement:")
     kept = tuple(
         replace(r, lead=r.agency == lead.agency, reason=lead.reason if r.agency == lead.agency else r.reason)

@@ -100,6 +100,7 @@ class Agreement:
     classes: tuple[str, ...] = ()  # of the most probable class; empty: every class
     schedule: Schedule = ALWAYS
     withheld: tuple[str, ...] = ()  # fields that copies are not given
+    copies_may: tuple[str, ...] = ("note",)  # actions
 
 
 @dataclass(frozen=True)

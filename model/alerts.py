@@ -102,10 +102,11 @@ class Routed:
     lead: bool
     reason: str  # named reason: `jurisdiction`, `agreement:<id>`, `precedence`, `nearest_jurisdiction` …
     area: str = ""  # the jurisdiction or zone that decided
-    withheld: tuple[str, ...] = ()  # fields that its agreement does not give it
+    withheld: tuple[str, ...] = ()  # fields that its agreement, or who gave it the incident, does not give it
     since_ns: int = 0  # received-time ns, since when; an escalation ladder begins here
     stance: Stance = Stance.NONE
     rung: int = 0  # of its escalation ladder that has been reached
+    may: tuple[str, ...] = ("note",)  # what it may do with its copy; who leads may do everything
 
 
 @dataclass(frozen=True)

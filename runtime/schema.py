@@ -753,6 +753,9 @@ class Agreement(Strict):
     withheld: list[Literal["plate", "subjects", "evidence", "class", "log"]] = Field(
         [], description="Fields that the copies are not given"
     )
+    copies_may: list[Literal["ack", "assign", "note", "resolve", "merge", "split"]] = Field(
+        ["note"], description="What the copies may do with it, besides accepting and declining for themselves"
+    )
     reference: str = Field("", description="Where the paper is")
 
 

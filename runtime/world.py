@@ -251,6 +251,7 @@ def _agreement(said: AgreementEntry, schedules: dict[str, Schedule]) -> Agreemen
         tuple(said.classes),
         schedules[said.schedule],
         tuple(said.withheld),
+        tuple(said.copies_may),
     )
 
 
