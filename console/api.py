@@ -3,6 +3,7 @@
 import asyncio
 import math
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,7 @@ from console.report import shift_report
 from console.scope import tracks_for
 from console.throttle import SignInThrottle
 from history.store import Query as Asked
+from model.faults import FaultKind, fault_of
 from model.time import NS, iso_from_ns
 
 router = APIRouter(prefix="/api", responses=Refused)
@@ -413,7 +415,10 @@ def history_activity(
 def _asked(desk: Desk, query: Asked) -> pa.Table:
     store = desk.history()
     try:
-        return store.query(query)
+        rows = store.query(query)
+        for text in store.damaged:
+            desk.outbox.report_fault(fault_of(FaultKind.STORE_DAMAGED, "history", text, time.time_ns()))
+        return rows
     finally:
         store.close()
 

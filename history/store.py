@@ -26,6 +26,8 @@ class Store(Protocol):
     with the same positions, and the store leaves out what it has.
     """
 
+    damaged: list[str]  # sentences about what the last query had to leave out, or the writer set aside
+
     def write(self, kind: str, rows: pa.Table, position: int) -> None:
         """Add rows of a kind. `position` grows from call to call; rows at or before the newest one held are left out."""
         ...

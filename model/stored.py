@@ -13,3 +13,7 @@ class NewerFormat(UnreadableFormat):
             f"{what} has format {found}, and this version of Marchwarden reads formats up to {newest}: a later version wrote it. "
             "Run that version, or restore the state folder from before the upgrade."
         )
+
+
+class Damaged(Exception):
+    """Something stored is not as it was written, and the message says what."""

@@ -24,7 +24,7 @@ from alerts.outbox import UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
-from model.stored import UnreadableFormat
+from model.stored import Damaged, UnreadableFormat
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime import recording
 from runtime.accepted import configuration_in_use
@@ -47,7 +47,8 @@ from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import NoConnection, address, play
 from runtime.simulator.seeing import simulated
 from runtime.world import warnings_of, world_of
-from sensors.journal import Position, read
+from sensors.journal import read_whole
+from sensors.keys import KeyUnusable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,7 +74,7 @@ def main() -> None:
     except (recording.BadRecording, BadTable, UnknownAlert) as error:
         people.print(str(error), markup=False)
         sys.exit(2)
-    except (AlreadyRunning, NoConnection, StoreFailed, UnreadableFormat) as error:
+    except (AlreadyRunning, NoConnection, StoreFailed, UnreadableFormat, Damaged, KeyUnusable) as error:
         people.print(str(error), markup=False)
         sys.exit(1)
     except FileNotFoundError as error:
@@ -234,7 +235,7 @@ def record(
     c = configuration_in_use(site)
     places = Places(c.state)
     audited(c, by, "record", str(out), reason)
-    frames = read(places.journal, places.journal_keys(), Position(0, 0))
+    frames = read_whole(places.journal, places.journal_keys(), lambda text: people.print(text, markup=False))
     people.print(f"{recording.write(out, (f.messages for f in frames if len(f.messages))):,} messages.", markup=False)
 
 
@@ -310,7 +311,10 @@ def history(
         raise typer.BadParameter(f"{kind} have no place of their own; leave out --box and ask for a --track.")
     query = Query(kind, from_ns, to_ns, bounds, sensor, track, limit)
     audited(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
-    rows = history_of(c).query(query)
+    store = history_of(c)
+    rows = store.query(query)
+    for text in store.damaged:
+        people.print(text, markup=False)
     if as_json or csv:
         for line in as_json_lines(rows) if as_json else as_csv(rows):
             print(line)

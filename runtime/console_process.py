@@ -22,6 +22,8 @@ from console.desk import Desk, PerThread
 from console.people import Account, Accounts, Person
 from console.records import Lasting, Records
 from console.tiles import Tiles
+from model.faults import FaultKind, fault_of
+from model.stored import Damaged
 from model.time import iso_from_ns
 from runtime.accepted import configuration_in_use
 from runtime.crosscheck import LOOPBACK
@@ -43,7 +45,12 @@ def desk_of(c: Configuration) -> Desk:
     pictures = PerThread(lambda: Pictures(places.vault))
 
     def shown(sensor: str, from_ns: int, to_ns: int, kind: str) -> tuple[int, str, bytes] | None:
-        found = pictures().newest(sensor, from_ns, to_ns, kind)
+        try:
+            found = pictures().newest(sensor, from_ns, to_ns, kind)
+        except Damaged as error:
+            with Outbox(places.database) as outbox:
+                outbox.report_fault(fault_of(FaultKind.STORE_DAMAGED, "pictures", str(error), time.time_ns()))
+            return None
         return None if found is None else (found.received_ns, found.label, found.jpeg)
 
     def note(who: str, what: str, about: str, reason: str) -> None:

@@ -22,6 +22,7 @@ from fusion.order import Checkpoint, Chunk, newest_scan
 from geo.frames import wgs84_from_plane
 from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.alerts import Incident
+from model.faults import FaultKind, fault_of
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning, carried_over
@@ -33,7 +34,7 @@ from runtime.steps import grid, steps
 from runtime.world import world_of
 from sensors import journal
 from sensors.health import unheard
-from sensors.journal import Frame, JournalDamaged, Position
+from sensors.journal import Frame, JournalDamaged, JournalLost, Position
 from sensors.repeats import Bucket, Seen
 from sensors.vault import Pictures, Vault
 
@@ -43,6 +44,7 @@ ROUND_MESSAGES = 20_000  # taken from the journal at a time
 STEP_NS = NS  # what is earlier by more was written after the clock was set back
 SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
+REPORT_S = 60.0  # the same sentence no more often than this
 PARTS = (Checkpoint, Chunk, Bucket, Memory, Incident)  # what of a state stays as it is from one commit to the next
 
 
@@ -71,12 +73,16 @@ class Pipeline:
         self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
         self._told = 0  # of these, so many whose alerts are out
         self._rest = Messages.none()
-        self._frames: list[tuple[Position, int]] = []  # where unfinished frames begin, and their messages left
+        self._frames: list[
+            tuple[Position, int, bytes]
+        ] = []  # where unfinished frames begin, their messages left, and the segment's identity
         self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
         self._newest_scan_ns, self._shown_ns = 0, 0
         self._until_ns = 0  # up to when the journal has been read
         self.state: State | None = None
         self._next = Position(0, 0)
+        self._segment = b""  # the identity of the segment that this is in, as far as it is known
+        self._reported: dict[str, float] = {}
         self.configure(c)
 
     def configure(self, c: Configuration) -> None:
@@ -92,6 +98,7 @@ class Pipeline:
         mark, data = root[: len(self._mark)], root[len(self._mark) :]
         self._parts = Parts(PARTS, max(parts, default=0) + 1)
         self._next, self._rest, self._frames = Position.of(position), Messages.none(), []
+        self._segment = bytes.fromhex(self.outbox.status().get("journal_segment", ""))
         try:
             self.state = restored(State, data, parts)
         except AnotherVersion as error:
@@ -131,12 +138,12 @@ class Pipeline:
 
     def _read(self) -> tuple[list[Frame], int]:
         frames: list[Frame] = []
-        count, start, until_ns = 0, self._next, 0
+        count, start, segment, until_ns = 0, self._next, self._segment, 0
         # A state that has only begun stands at the end of its first step, and has taken in nothing of that step yet.
         now_ns = 0 if self.state is None or self.state is self._begun else self.state.now_ns
         parts = [self._rest] if len(self._rest) else []
         try:
-            for frame in journal.read(self._places.journal, self._keys, self._next):
+            for frame in journal.read(self._places.journal, self._keys, self._next, self._segment):
                 if frame.until_ns < self._until_ns - STEP_NS:
                     if frames:
                         break
@@ -147,18 +154,31 @@ class Pipeline:
                     int(np.searchsorted(frame.messages.received_ns, now_ns, side="right")), len(frame.messages)
                 )
                 if len(messages):
-                    self._frames.append((start, len(messages)))
+                    self._frames.append((start, len(messages), segment))
                     parts.append(messages)
-                start, until_ns = frame.next, frame.until_ns
+                start, segment, until_ns = frame.next, frame.segment, frame.until_ns
                 count += len(frame.messages)
                 if count >= ROUND_MESSAGES:
                     break
+        except JournalLost as error:
+            self.fault(FaultKind.JOURNAL_LOST, "journal", f"{error} Reading begins anew with what is there.")
+            start, segment, self._until_ns = error.next, b"", 0
+            self._frames = [(start, sum(left for _, left, _ in self._frames), b"")] if self._frames else []
         except JournalDamaged as error:
-            self._report(f"{error} Reading goes on behind it.")
-            start = error.next
-        self._next, self._rest = start, Messages.joined(parts)
+            self.fault(FaultKind.JOURNAL_LOST, "journal", f"{error} Reading goes on behind it.")
+            start, segment = error.next, segment if error.next.segment == start.segment else b""
+        self._next, self._segment, self._rest = start, segment, Messages.joined(parts)
         self.tallies.messages += count
         return frames, until_ns
+
+    def fault(self, kind: FaultKind, about: str, detail: str) -> None:
+        """Report what is wrong, to the log and to technicians; the same sentence at most once a minute."""
+        now = time.monotonic()
+        if now - self._reported.get(detail, -REPORT_S) < REPORT_S:
+            return
+        self._reported = {text: at for text, at in self._reported.items() if now - at < REPORT_S} | {detail: now}
+        self._report(detail)
+        self.outbox.report_fault(fault_of(kind, about, detail, time.time_ns()))
 
     def _set_back(self, now_ns: int) -> int:
         """The clock was set back: tracking begins anew at the earlier time, and incidents stay."""
@@ -193,10 +213,10 @@ class Pipeline:
     def _finish(self, messages: int) -> None:
         """So many messages more are part of the state: frames that hold no others need not be read again."""
         while messages:
-            start, left = self._frames[0]
+            start, left, segment = self._frames[0]
             used = min(left, messages)
             messages -= used
-            self._frames[0] = (start, left - used)
+            self._frames[0] = (start, left - used, segment)
             if left == used:
                 self._frames.pop(0)
 
@@ -253,7 +273,7 @@ class Pipeline:
                 withheld=tuple(w for o in undone for w in o.withheld),
                 answers=tuple(a for o in undone for a in o.answers),
                 faults=tuple(f for o in undone for f in o.faults),
-                status=status,
+                status=status | {"journal_segment": (self._frames[0][2] if self._frames else self._segment).hex()},
             )
         )
 
@@ -296,6 +316,8 @@ class Pipeline:
                 "pid": os.getpid(),
                 "started": iso_from_ns(self.tallies.started_ns),
                 "time": iso_from_ns(now_ns),
+                "step_newest": iso_from_ns(self.state.now_ns),
+                "journal_newest": iso_from_ns(self._until_ns) if self._until_ns else None,
                 "behind_s": round((now_ns - self.state.now_ns) / NS, 1),
                 "connected": self.state.listening,
                 "messages": self.tallies.messages,

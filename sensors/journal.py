@@ -1,9 +1,13 @@
 """The journal: every message that arrived, encrypted, on disk before the broker is told that it was received.
 
-Append-only segments of frames, one frame a batch:
+Append-only segments of frames, one frame a batch. Format 2:
 
-    magic 4 · body length 4 · count 4 · first received_ns 8 · last received_ns 8 · nonce 12 · CRC-32 of all that and the body 4
-    body: AES-256-GCM under the key of the segment's day, the header (without its CRC) as associated data
+    segment: magic 4 · format 4 · fingerprint of its key 8 · its own identity 8 · CRC-32 of all that 4, then frames
+    frame: magic 4 · body length 4 · count 4 · first received_ns 8 · last received_ns 8 · nonce 12
+           · CRC-32 of all that 4 · CRC-32 of the body 4
+    body: AES-256-GCM under the key of the segment's day, the first 40 bytes of the frame as associated data
+
+Format 1, which is still read, had no segment header and one CRC over frame and body.
 
 A frame without messages is a tick: nothing arrived until its time. A position is a segment's number and an offset in it.
 
@@ -13,11 +17,14 @@ missing there for good, and the reader, whose position lies behind it, goes on w
 
 import fcntl
 import os
+import re
 import secrets
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -28,14 +35,23 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from model.messages import Messages
-from sensors.keys import DayKeys, day_of, end_of_day_ns, sync_folder
+from model.stored import Damaged, NewerFormat
+from sensors.keys import DayKeys, KeyUnusable, day_of, end_of_day_ns, sync_folder, write_durably
 
+FORMAT = 2
 HEADER = struct.Struct("<4sIIqq12s")
 CRC = struct.Struct("<I")
-MAGIC = b"MWJ1"
-HEAD_BYTES = HEADER.size + CRC.size
+SEGMENT = struct.Struct("<4sI8s8s")
+SEGMENT_MAGIC = b"MWJS"
+SEGMENT_HEAD_BYTES = SEGMENT.size + CRC.size
+FORGOTTEN = bytes(
+    8
+)  # in place of a key's fingerprint: the key was destroyed when retention ended, and the frames are gone
+FRAME_MAGIC = {1: b"MWJ1", 2: b"MWJ2"}
+FRAME_HEAD_BYTES = {1: HEADER.size + CRC.size, 2: HEADER.size + 2 * CRC.size}
 SEGMENT_BYTES = 64 * 1024 * 1024
 OFFSET_BITS = 40
+NAME = re.compile(r"\d{8}-\d{4}-\d\d-\d\d\.journal")
 
 
 class JournalDamaged(Exception):
@@ -44,6 +60,10 @@ class JournalDamaged(Exception):
     def __init__(self, what: str, going_on: "Position") -> None:
         super().__init__(what)
         self.next = going_on
+
+
+class JournalLost(JournalDamaged):
+    """The journal ends before the position from which it is to be read: it was removed, or exchanged for an older one."""
 
 
 class JournalTaken(Exception):
@@ -72,6 +92,7 @@ class Frame:
     messages: Messages
     until_ns: int
     next: Position
+    segment: bytes = b""  # the identity of its segment: a number may come again, when a journal was removed
 
 
 class Writer:
@@ -147,92 +168,249 @@ class Writer:
         if self._file is not None:
             self.sync()
             self._file.close()
-        self._number, self._day, self._size = self._number + 1, day, 0
-        self._file = (self._folder / _name(self._number, day)).open("ab")
+        self._number, self._day = self._number + 1, day
+        head = _segment_head(fingerprint(self._keys.key(day)), secrets.token_bytes(8))
+        self._file, self._size = (self._folder / _name(self._number, day)).open("ab"), len(head)
+        self._file.write(head)
+        self._file.flush()
         sync_folder(self._folder)
 
 
 def _recovered(folder: Path) -> tuple[int, int]:
-    """(number of the newest segment, the newest time in any), after a torn frame at the end of the newest has been cut off."""
+    """(number of the newest segment, the newest time in any), after a torn frame at the end of the newest has been cut off.
+
+    Raises NewerFormat.
+    """
     segments = _segments(folder)
     if segments:
         path = segments[-1][2]
         with path.open("r+b") as file:
-            end, torn = _end_of_whole(file)
+            end, torn = _end_of_whole(file, _head_of(file, path.name))
             if torn:
                 file.truncate(end)
                 os.fsync(file.fileno())
     newest_ns = 0
     for _, _, path in reversed(segments):
         with path.open("rb") as file:
-            newest_ns = max((last_ns for last_ns, _ in _whole(file)), default=0)
+            newest_ns = max((last_ns for last_ns, _ in _whole(file, _head_of(file, path.name))), default=0)
         if newest_ns:
             break
     return (segments[-1][0] if segments else 0), newest_ns
 
 
-def read(folder: Path, keys: DayKeys, start: Position) -> Iterator[Frame]:
-    """Frames from a position on, until what is written so far ends. Raises JournalDamaged.
+def read(folder: Path, keys: DayKeys, start: Position, segment: bytes = b"") -> Iterator[Frame]:
+    """Frames from a position on, until what is written so far ends. Raises JournalDamaged or NewerFormat.
 
-    Segments whose key was destroyed are passed over: they are forgotten.
+    `segment` is the identity of the segment that the position is in, where it is known.
     """
     segments = _segments(folder)
+    _is_there(segments, start, segment)
+    before = start.segment if start.segment else None
     for number, day, path in segments:
         if number < start.segment:
             continue
-        key = keys.known(day)
-        if key is None:
-            continue
+        if before is not None and number > before + 1:
+            gone = f"{before + 1}" if number == before + 2 else f"{before + 1} to {number - 1}"
+            raise JournalDamaged(f"The journal's segment {gone} is missing.", Position(number, 0))
+        before = number
+        yield from _frames(folder, keys, day, path, number, start.offset if number == start.segment else 0)
+
+
+def read_whole(folder: Path, keys: DayKeys, report: Callable[[str], None]) -> Iterator[Frame]:
+    """All frames that can be read, from the beginning; a sentence about what cannot. Raises NewerFormat."""
+    at = Position(0, 0)
+    while True:
+        try:
+            for frame in read(folder, keys, at):
+                yield frame
+                at = frame.next
+        except JournalDamaged as error:
+            report(str(error))
+            if error.next <= at:
+                return
+            at = error.next
+        else:
+            return
+
+
+def _is_there(segments: list[tuple[int, str, Path]], start: Position, segment: bytes) -> None:
+    """Is the position in this journal? Raises JournalLost."""
+    lost = start > Position(segments[-1][0] + 1 if segments else 1, 0)
+    path = next((path for number, _, path in segments if number == start.segment), None)
+    if path is not None and segment:
         with path.open("rb") as file:
-            file.seek(start.offset if number == start.segment else 0)
-            while True:
-                at = file.tell()
-                head = file.read(HEAD_BYTES)
-                if not head:
-                    break
-                newest = not any(n > number for n, _, _ in _segments(folder))
-                if len(head) < HEAD_BYTES:
-                    if newest:
-                        break  # still being written
-                    raise JournalDamaged(f"{path.name} ends within a frame at {at}.", Position(number + 1, 0))
-                magic, length, count, _, last_ns, nonce = HEADER.unpack_from(head)
-                body = file.read(length) if magic == MAGIC else b""
-                if magic == MAGIC and len(body) < length and newest:
-                    break  # still being written
-                if not _fits(magic, head, body, length):
-                    going_on = _next_whole(file, at + 1)
-                    if going_on is None and newest:
-                        going_on = file.seek(0, os.SEEK_END)
-                    raise JournalDamaged(
-                        f"{path.name} is damaged at {at}: the checksum does not fit.",
-                        Position(number + 1, 0) if going_on is None else Position(number, going_on),
-                    )
-                after = Position(number, file.tell())
-                try:
-                    messages = _opened(key, nonce, head[: HEADER.size], body) if count else Messages.none()
-                except InvalidTag as error:
-                    raise JournalDamaged(
-                        f"{path.name} at {at} does not open with the key of {day}: it is another key, or was changed.",
-                        after,
-                    ) from error
-                yield Frame(messages, last_ns, after)
+            identity = _head_of(file, path.name).identity
+        lost = identity not in (b"", segment)
+    if lost:
+        raise JournalLost("The journal is another one than that which was read, or it is gone.", Position(0, 0))
+
+
+def _frames(folder: Path, keys: DayKeys, day: str, path: Path, number: int, offset: int) -> Iterator[Frame]:
+    """The frames of one segment from an offset on."""
+    following = Position(number + 1, 0)
+    with path.open("rb") as file:
+        head = _head_of(file, path.name)
+        if head.fingerprint == FORGOTTEN or (head.cut_off and _is_newest(folder, number)):
+            return
+        key = _key_of(head, keys, day, path.name, Position(number, offset) if _is_newest(folder, number) else following)
+        if head.damaged and offset < head.size:
+            whole = _next_whole(file, 0, head.format)
+            going_on = following if whole is None else Position(number, whole)
+            raise JournalDamaged(f"The head of {path.name} is damaged.", going_on)
+        file.seek(max(offset, head.size))
+        while True:
+            at = file.tell()
+            frame = _frame_at(file, head.format)
+            if frame is None or (isinstance(frame, _Incomplete) and _is_newest(folder, number)):
+                return  # all that is written so far
+            if not isinstance(frame, _Whole):
+                raise JournalDamaged(
+                    f"{path.name} is damaged at {at}: the checksum does not fit.",
+                    _behind(file, at, head, folder, number),
+                )
+            after = Position(number, file.tell())
+            try:
+                messages = _opened(key, frame) if frame.count else Messages.none()
+            except (InvalidTag, msgspec.MsgspecError, ValueError) as error:
+                raise JournalDamaged(
+                    f"{path.name} at {at} does not open with the key of {day}: it is another key, or was changed.",
+                    after,
+                ) from error
+            yield Frame(messages, frame.last_ns, after, head.identity)
+
+
+def _key_of(head: "_Head", keys: DayKeys, day: str, name: str, following: Position) -> bytes:
+    """The key that opens a segment. Raises JournalDamaged where there is none.
+
+    Of the newest segment the reader waits for it: the writer has it, and writes it again.
+    """
+    if head.cut_off:
+        raise JournalDamaged(f"{name} is cut off within its first bytes.", following)
+    try:
+        key = keys.known(day)
+    except KeyUnusable as error:
+        raise JournalDamaged(f"{name} cannot be read: {error}", following) from error
+    if key is None:
+        raise JournalDamaged(f"{name} cannot be read: the key of {day} is gone.", following)
+    if head.fingerprint and head.fingerprint != fingerprint(key):
+        raise JournalDamaged(f"{name} cannot be read: the key of {day} is another one.", following)
+    return key
+
+
+def _behind(file: BinaryIO, at: int, head: "_Head", folder: Path, number: int) -> Position:
+    """From where reading goes on behind a damaged place."""
+    whole = _next_whole(file, at + 1, head.format)
+    if whole is not None:
+        return Position(number, whole)
+    return Position(number, file.seek(0, os.SEEK_END)) if _is_newest(folder, number) else Position(number + 1, 0)
+
+
+def _is_newest(folder: Path, number: int) -> bool:
+    return not any(n > number for n, _, _ in _segments(folder))
 
 
 def forget_before(folder: Path, keys: DayKeys, time_ns: int) -> list[str]:
     """Destroy the keys of days that ended before, and remove their segments; the days.
 
-    The newest segment stays, unreadable, so that the numbering goes on from it.
+    Of the newest segment the head stays, so that the numbering goes on from it.
     """
     days = keys.forget_before(time_ns)
-    for _, day, path in _segments(folder)[:-1]:
+    segments = _segments(folder)
+    for _, day, path in segments[:-1]:
         if end_of_day_ns(day) <= time_ns:
             path.unlink()
+    for _, day, path in segments[-1:]:
+        if end_of_day_ns(day) <= time_ns and path.stat().st_size != SEGMENT_HEAD_BYTES:
+            write_durably(path, _segment_head(FORGOTTEN, bytes(8)))
     return days
+
+
+# ── frames ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a segment's first bytes say."""
+
+    format: int
+    size: int  # how many bytes they are
+    fingerprint: bytes = b""  # of its key; empty: not known
+    identity: bytes = b""
+    damaged: bool = False
+    cut_off: bool = False  # the file ends within them
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A frame whose checksums fit."""
+
+    count: int
+    last_ns: int
+    nonce: bytes
+    head: bytes
+    body: bytes
+
+
+class _Incomplete:
+    """The file ends within the frame."""
+
+
+class _Unfit:
+    """There is no frame here, or its checksum does not fit."""
+
+
+def fingerprint(key: bytes) -> bytes:
+    """By which a key is recognised, and not found out."""
+    return blake2b(key, digest_size=8, person=b"mw-journal").digest()
+
+
+def sealed(key: bytes, messages: Messages) -> bytes:
+    """A segment of one frame, for what is kept beside the journal as the journal keeps it."""
+    times = messages.received_ns
+    return _segment_head(fingerprint(key), secrets.token_bytes(8)) + _framed(
+        key, messages, int(times[0]), int(times[-1])
+    )
+
+
+def unsealed(key: bytes, data: bytes) -> Messages:
+    """The messages of such a segment. Raises Damaged."""
+    file = BytesIO(data)
+    head = _head_of(file, "It")
+    file.seek(head.size)
+    frame = _frame_at(file, head.format)
+    if not isinstance(frame, _Whole):
+        raise Damaged("It is damaged.")
+    try:
+        return _opened(key, frame)
+    except (InvalidTag, msgspec.MsgspecError, ValueError) as error:
+        raise Damaged("It does not open with the key of its day.") from error
+
+
+def _segment_head(of_key: bytes, identity: bytes) -> bytes:
+    head = SEGMENT.pack(SEGMENT_MAGIC, FORMAT, of_key, identity)
+    return head + CRC.pack(zlib.crc32(head))
+
+
+def _head_of(file: BinaryIO, name: str) -> _Head:
+    """The head of a segment. Raises NewerFormat."""
+    file.seek(0)
+    head = file.read(SEGMENT_HEAD_BYTES)
+    if head[:4] == FRAME_MAGIC[1]:
+        return _Head(1, 0)
+    if len(head) < SEGMENT_HEAD_BYTES:
+        return _Head(FORMAT, SEGMENT_HEAD_BYTES, cut_off=True)
+    magic, format, of_key, identity = SEGMENT.unpack_from(head)
+    if magic != SEGMENT_MAGIC or CRC.unpack_from(head, SEGMENT.size)[0] != zlib.crc32(head[: SEGMENT.size]):
+        old = _next_whole(file, 0, 1) is not None and _next_whole(file, 0, FORMAT) is None
+        return _Head(1 if old else FORMAT, SEGMENT_HEAD_BYTES, damaged=True)
+    if format > FORMAT:
+        raise NewerFormat(f"The journal's {name}", format, FORMAT)
+    return _Head(format, SEGMENT_HEAD_BYTES, of_key, b"" if of_key == FORGOTTEN else identity)
 
 
 def _framed(key: bytes, messages: Messages, first_ns: int, last_ns: int) -> bytes:
     nonce = secrets.token_bytes(12)
-    body = b""
+    plain = b""
     if len(messages):
         plain = msgspec.msgpack.encode(
             (
@@ -242,75 +420,80 @@ def _framed(key: bytes, messages: Messages, first_ns: int, last_ns: int) -> byte
                 np.packbits(messages.retained).tobytes(),
             )
         )
-        length = len(plain) + 16
-    else:
-        plain, length = b"", 0
-    head = HEADER.pack(MAGIC, length, len(messages), first_ns, last_ns, nonce)
-    if length:
-        body = AESGCM(key).encrypt(nonce, plain, head)
-    return head + CRC.pack(zlib.crc32(body, zlib.crc32(head))) + body
+    length = len(plain) + 16 if plain else 0
+    head = HEADER.pack(FRAME_MAGIC[FORMAT], length, len(messages), first_ns, last_ns, nonce)
+    body = AESGCM(key).encrypt(nonce, plain, head) if plain else b""
+    return head + CRC.pack(zlib.crc32(head)) + CRC.pack(zlib.crc32(body)) + body
 
 
 _Body = tuple[bytes, list[str], list[bytes], bytes]
 _body = msgspec.msgpack.Decoder(_Body)
 
 
-def _opened(key: bytes, nonce: bytes, head: bytes, body: bytes) -> Messages:
-    received, topics, payloads, retained = _body.decode(AESGCM(key).decrypt(nonce, body, head))
+def _opened(key: bytes, frame: _Whole) -> Messages:
+    received, topics, payloads, retained = _body.decode(AESGCM(key).decrypt(frame.nonce, frame.body, frame.head))
     times = np.frombuffer(received, "<i8").astype(np.int64)
     flags = np.unpackbits(np.frombuffer(retained, np.uint8), count=len(times)).astype(np.bool_)
     return Messages(times, tuple(topics), tuple(payloads), flags)
 
 
-def _crc(head: bytes, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(head[: HEADER.size]))
+def _frame_at(file: BinaryIO, format: int) -> _Whole | _Incomplete | _Unfit | None:
+    """The frame at the file's position, which is then behind it; None: the file ends here."""
+    head = file.read(FRAME_HEAD_BYTES[format])
+    if not head:
+        return None
+    if len(head) < FRAME_HEAD_BYTES[format]:
+        return _Incomplete()
+    magic, length, count, _, last_ns, nonce = HEADER.unpack_from(head)
+    if magic != FRAME_MAGIC[format] or (format > 1 and _crc_in(head, 0) != zlib.crc32(head[: HEADER.size])):
+        return _Unfit()
+    body = file.read(length)
+    if len(body) < length:
+        return _Incomplete()
+    crc = zlib.crc32(body) if format > 1 else zlib.crc32(body, zlib.crc32(head[: HEADER.size]))
+    if _crc_in(head, 1 if format > 1 else 0) != crc:
+        return _Unfit()
+    return _Whole(count, last_ns, nonce, head[: HEADER.size], body)
 
 
-def _fits(magic: bytes, head: bytes, body: bytes, length: int) -> bool:
-    return magic == MAGIC and len(body) == length and CRC.unpack_from(head, HEADER.size)[0] == _crc(head, body)
+def _crc_in(head: bytes, number: int) -> int:
+    return int(CRC.unpack_from(head, HEADER.size + number * CRC.size)[0])
 
 
-def _whole(file: BinaryIO) -> Iterator[tuple[int, int]]:
+def _whole(file: BinaryIO, head: _Head) -> Iterator[tuple[int, int]]:
     """(last received_ns, end) of each whole frame; what is damaged is passed over."""
-    at: int | None = 0
+    at: int | None = head.size
     while at is not None:
         file.seek(at)
-        head = file.read(HEAD_BYTES)
-        if len(head) == HEAD_BYTES:
-            magic, length, _, _, last_ns, _ = HEADER.unpack_from(head)
-            body = file.read(length) if magic == MAGIC else b""
-            if _fits(magic, head, body, length):
-                at = file.tell()
-                yield last_ns, at
-                continue
-        at = _next_whole(file, at + 1)
+        frame = _frame_at(file, head.format)
+        if isinstance(frame, _Whole):
+            at = file.tell()
+            yield frame.last_ns, at
+        else:
+            at = _next_whole(file, at + 1, head.format)
 
 
-def _next_whole(file: BinaryIO, start: int) -> int | None:
+def _next_whole(file: BinaryIO, start: int, format: int) -> int | None:
     """Where the next whole frame at or after `start` begins."""
     file.seek(start)
-    rest = file.read()
-    at = rest.find(MAGIC)
+    rest = BytesIO(file.read())
+    at = rest.getvalue().find(FRAME_MAGIC[format])
     while at >= 0:
-        head = rest[at : at + HEAD_BYTES]
-        if len(head) == HEAD_BYTES:
-            length = HEADER.unpack_from(head)[1]
-            if _fits(MAGIC, head, rest[at + HEAD_BYTES : at + HEAD_BYTES + length], length):
-                return start + at
-        at = rest.find(MAGIC, at + 1)
+        rest.seek(at)
+        if isinstance(_frame_at(rest, format), _Whole):
+            return start + at
+        at = rest.getvalue().find(FRAME_MAGIC[format], at + 1)
     return None
 
 
-def _end_of_whole(file: BinaryIO) -> tuple[int, bool]:
+def _end_of_whole(file: BinaryIO, head: _Head) -> tuple[int, bool]:
     """Where the last whole frame ends, and whether what follows is a frame torn off by a crash, and not damage."""
-    end = max((end for _, end in _whole(file)), default=0)
     size = file.seek(0, os.SEEK_END)
+    if head.cut_off:
+        return 0, size > 0
+    end = max((end for _, end in _whole(file, head)), default=head.size)
     file.seek(end)
-    head = file.read(HEAD_BYTES)
-    if len(head) < HEAD_BYTES:
-        return end, size > end
-    magic, length, *_ = HEADER.unpack_from(head)
-    return end, magic == MAGIC and size - end - HEAD_BYTES < length
+    return end, isinstance(_frame_at(file, head.format), _Incomplete)
 
 
 def _name(number: int, day: str) -> str:
@@ -319,4 +502,4 @@ def _name(number: int, day: str) -> str:
 
 def _segments(folder: Path) -> list[tuple[int, str, Path]]:
     """(number, day, path) of every segment, in order."""
-    return [(int(p.name[:8]), p.name[9:19], p) for p in sorted(folder.glob("*.journal"))]
+    return [(int(p.name[:8]), p.name[9:19], p) for p in sorted(folder.glob("*.journal")) if NAME.fullmatch(p.name)]

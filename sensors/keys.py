@@ -24,10 +24,14 @@ def end_of_day_ns(day: str) -> int:
     return (int(np.datetime64(day, "D").astype(np.int64)) + 1) * DAY_NS
 
 
+class KeyUnusable(Exception):
+    """A key file that holds no key. Says which, and what to do."""
+
+
 def lasting_key(path: Path) -> bytes:
-    """The key in a file, made when there is none: the same for all who ask for it at once."""
+    """The key in a file, made when there is none: the same for all who ask for it at once. Raises KeyUnusable."""
     if not path.exists():
-        temporary = _written_aside(path, secrets.token_bytes(KEY_BYTES))
+        temporary = written_aside(path, secrets.token_bytes(KEY_BYTES))
         try:
             path.hardlink_to(temporary)  # whole and in one step, and only where there is none yet
         except FileExistsError:
@@ -35,10 +39,24 @@ def lasting_key(path: Path) -> bytes:
         finally:
             temporary.unlink()
         sync_folder(path.parent)
+    return read_key(path)
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file. Raises KeyUnusable."""
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise ValueError(f"{path} holds {len(key)} bytes; a key has {KEY_BYTES}.")
+        raise KeyUnusable(
+            f"{path} holds {len(key)} bytes, and a key has {KEY_BYTES}: restore it from a copy, or move it away."
+        )
     return key
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be used; its new name."""
+    aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}")
+    path.replace(aside)
+    return aside
 
 
 class DayKeys:
@@ -50,14 +68,27 @@ class DayKeys:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def key(self, day: str) -> bytes:
-        """The day's key, made when there is none. For writing."""
+        """The day's key, made when there is none that can be used. For writing.
+
+        A file that goes or changes while this process knows its key is written again, so that readers find it.
+        """
+        path = self._path(day)
         if day not in self._known:
-            self._known[day] = lasting_key(self._path(day))
+            try:
+                self._known[day] = lasting_key(path)
+            except KeyUnusable:
+                set_aside(path)
+                self._known[day] = lasting_key(path)
+        elif not path.exists() or path.read_bytes() != self._known[day]:
+            write_durably(path, self._known[day])
         return self._known[day]
 
     def known(self, day: str) -> bytes | None:
-        """The day's key, or None when it was destroyed. For reading."""
-        return self.key(day) if self._path(day).exists() else None
+        """The day's key, or None when it was destroyed. For reading. Raises KeyUnusable."""
+        try:
+            return read_key(self._path(day))
+        except FileNotFoundError:
+            return None
 
     def forget_before(self, time_ns: int) -> list[str]:
         """Destroy the keys of all days that ended before `time_ns`; the days."""
@@ -84,11 +115,11 @@ def destroy(path: Path) -> None:
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     """A whole file or none, on disk when this returns."""
-    _written_aside(path, data, mode).replace(path)
+    written_aside(path, data, mode).replace(path)
     sync_folder(path.parent)
 
 
-def _written_aside(path: Path, data: bytes, mode: int = 0o600) -> Path:
+def written_aside(path: Path, data: bytes, mode: int = 0o600) -> Path:
     """A file of nobody else's beside `path` that holds the data, on disk."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -1,0 +1,101 @@
+"""Damaged history files, vault and picture store: never silently wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from history.embedded import VERSION_FILE, EmbeddedStore
+from history.store import Query
+from model.stored import Damaged, NewerFormat
+from model.time import NS
+from sensors.readings import Picture, PlateText
+from sensors.vault import Pictures, Vault
+from tests.builders import T0
+from tests.shell.test_history import detections
+
+ALL = Query("detections", 0, 1 << 62)
+
+
+def flipped(path: Path, seed: int) -> None:
+    random, data = np.random.default_rng(seed), bytearray(path.read_bytes())
+    data[random.integers(len(data))] ^= 1 << random.integers(8)
+    path.write_bytes(data)
+
+
+def history(folder: Path, segments: int, ahead: int) -> list[int]:
+    """A folder with so many segments and batches of a write-ahead file; the times of all rows."""
+    store, second = EmbeddedStore(folder, True, rows_max=3), 0
+    for _ in range(segments):
+        store.write("detections", detections([second, second + 1, second + 2]), second)
+        store.flush()
+        second += 3
+    for _ in range(ahead):
+        store.write("detections", detections([second]), second)
+        store.flush()
+        second += 1
+    store._lock.close()  # as after kill -9
+    return EmbeddedStore(folder).query(ALL)["time_ns"].to_pylist()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_flipped_bit_in_a_segment_leaves_it_out_and_says_so(seed: int, tmp_path: Path) -> None:
+    times = history(tmp_path, 3, 0)
+    path = sorted((tmp_path / "detections").glob("*.parquet"))[1]
+    flipped(path, seed)
+    store = EmbeddedStore(tmp_path)
+    assert store.query(ALL)["time_ns"].to_pylist() == times[:3] + times[6:]
+    assert len(store.damaged) == 1
+    store = EmbeddedStore(tmp_path, True)  # the writer starts all the same
+    store.close()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_flipped_bit_in_a_write_ahead_file_costs_rows_that_are_named_or_none(seed: int, tmp_path: Path) -> None:
+    times = history(tmp_path, 0, 2)
+    whole = EmbeddedStore(tmp_path).query(ALL)
+    flipped(next((tmp_path / "detections").glob("*.arrow")), seed)
+    store = EmbeddedStore(tmp_path)
+    found = store.query(ALL)
+    assert store.damaged or found.equals(whole)
+    assert set(found["time_ns"].to_pylist()) <= set(times)
+    store = EmbeddedStore(tmp_path, True)
+    store.close()
+
+
+def test_a_history_of_a_later_format_is_one_sentence(tmp_path: Path) -> None:
+    history(tmp_path, 1, 0)
+    (tmp_path / VERSION_FILE).write_text("9\n")
+    for write in (False, True):
+        with pytest.raises(NewerFormat, match="format 9"):
+            EmbeddedStore(tmp_path, write)
+
+
+def test_a_sealed_row_that_was_changed_does_not_open_and_says_so(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    vault.seal([PlateText(5, "TST0001", T0, 1), PlateText(6, "TST0002", T0, 1)])
+    vault._db.execute(
+        "UPDATE plates SET sealed = (SELECT sealed FROM plates WHERE token = 6), "
+        "nonce = (SELECT nonce FROM plates WHERE token = 6) WHERE token = 5"
+    )
+    with pytest.raises(Damaged, match=r"plates\.db"):
+        vault.reveal(5)
+    assert [r.plate for r in vault.reveal(6)] == ["TST0002"]
+    vault.close()
+
+
+def test_a_picture_that_was_changed_is_not_shown_and_it_says_so(tmp_path: Path) -> None:
+    pictures = Pictures(tmp_path)
+    pictures.keep([("cam-1", Picture(T0, 0, "person", b"jpeg"))])
+    pictures._db.execute("UPDATE pictures SET received_ns = received_ns + 1")
+    with pytest.raises(Damaged, match=r"pictures\.db"):
+        pictures.newest("cam-1", T0 - NS, T0 + NS)
+    pictures.close()
+
+
+def test_a_vault_of_a_later_format_is_one_sentence(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    vault._db.execute("PRAGMA user_version = 9")
+    vault.close()
+    with pytest.raises(NewerFormat, match="format 9"):
+        Vault(tmp_path)
