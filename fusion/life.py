@@ -242,6 +242,24 @@ def lasting(settings: Settings, tracks: Tracks, time_ns: int) -> NDArray[np.bool
     return np.asarray(keep & (largest_sigma(packed(tracks.covariance)) < LOST_SIGMA_M))
 
 
+def within_bound(settings: Settings, tracks: Tracks) -> NDArray[np.bool_]:
+    """(n,) which tracks are kept where there are more than `tracks_max`.
+
+    Confirmed tracks come first, then the likeliest of each sensor in turn: what floods from one sensor displaces that sensor's
+    own tracks and no other's.
+    """
+    n = len(tracks)
+    if n <= settings.tracks_max:
+        return np.ones(n, np.bool_)
+    order = np.lexsort((tracks.id, -tracks.existence, tracks.seen_by, ~tracks.confirmed))
+    confirmed, sensor = tracks.confirmed[order], tracks.seen_by[order]
+    first = np.r_[True, (confirmed[1:] != confirmed[:-1]) | (sensor[1:] != sensor[:-1])]
+    rank = np.arange(n) - np.maximum.accumulate(np.where(first, np.arange(n), 0))
+    keep = np.zeros(n, np.bool_)
+    keep[order[np.lexsort((sensor, rank, ~confirmed))[: settings.tracks_max]]] = True
+    return keep
+
+
 def at_hand(settings: Settings, sensors: SensorColumns, tracks: Tracks, time_ns: int) -> NDArray[np.bool_]:
     """(n,) which tracks any detection may continue; the others were seen too long ago, and may be found again.
 

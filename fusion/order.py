@@ -196,8 +196,18 @@ def _closed(
         scans.append(scan_of(settings, tracks, why, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
+    oldest = max(oldest, _first_within(kept, settings.checkpoint_tracks_max))
     chunks = tuple(c for c in state.chunks if c.last_ns > kept[oldest].time_ns)
     return FusionState(max(clock_ns, state.clock_ns), chunks, len(chunks), tuple(kept[oldest:])), scans, too_late
+
+
+def _first_within(checkpoints: Sequence[Checkpoint], tracks_max: int) -> int:
+    """The first of the newest checkpoints that together hold at most `tracks_max` rows; the newest is always among them.
+
+    With fewer checkpoints, less of what is late can be taken in: it is rejected as too late.
+    """
+    rows = np.cumsum([len(c.tracks) for c in reversed(checkpoints)])
+    return len(checkpoints) - max(int(np.searchsorted(rows, tracks_max, side="right")), 1)
 
 
 T = TypeVar("T", Detections, Looks)

@@ -35,8 +35,13 @@ def found_again(old: Tracks, new: Tracks, probability: Array, time_ns: int) -> R
     return rows.but(other=new.id, probability=probability)
 
 
-def changed(settings: Settings, before: Tracks, after: Tracks, kept: Tracks, begin_ns: int, end_ns: int) -> Reasons:
-    """Rows for what was confirmed, lost or dropped between two scans. `kept` are those of `after` that stay."""
+def changed(
+    settings: Settings, before: Tracks, after: Tracks, kept: Tracks, bounded: Tracks, begin_ns: int, end_ns: int
+) -> Reasons:
+    """Rows for what was confirmed, lost or dropped between two scans.
+
+    `kept` are those of `after` that stay by what is known of them, `bounded` those of `kept` that there is room for.
+    """
     was = before.id[before.confirmed & told(settings, before, begin_ns)]
     fresh = kept.take(kept.confirmed & ~np.isin(kept.id, before.id[before.confirmed]))
     now = told(settings, after, end_ns)
@@ -45,6 +50,7 @@ def changed(settings: Settings, before: Tracks, after: Tracks, kept: Tracks, beg
     lapsed = vague(settings, lost) & ~unseen
     missed = ~unseen & ~lapsed
     gone = after.take(~np.isin(after.id, kept.id))
+    shed = kept.take(~np.isin(kept.id, bounded.id)) if len(bounded) < len(kept) else Tracks.none()
     return Reasons.joined(
         [
             _of(fresh, What.CONFIRMED, np.full(len(fresh), end_ns)),
@@ -52,6 +58,7 @@ def changed(settings: Settings, before: Tracks, after: Tracks, kept: Tracks, beg
             _of(lost.take(lapsed), What.VAGUE, np.full(int(lapsed.sum()), end_ns)),
             _of(lost.take(missed), What.MISSED, np.full(int(missed.sum()), end_ns)),
             _of(gone, What.FORGOTTEN, np.full(len(gone), end_ns)),
+            _of(shed, What.SHED, np.full(len(shed), end_ns), shed.seen_by),
         ]
     )
 

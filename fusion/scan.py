@@ -8,7 +8,7 @@ from fusion.association import NO_PAIRS, Pairs, gated, marginals, same_identity
 from fusion.bias import Biases, corrected, learned
 from fusion.doubles import one_each
 from fusion.layers import frames_of, layers_of
-from fusion.life import at_hand, born, carried, continued, lasting, told, unseen
+from fusion.life import at_hand, born, carried, continued, lasting, told, unseen, within_bound
 from fusion.settings import Settings
 from fusion.stitching import stitched
 from geo.frames import Sectors
@@ -46,10 +46,11 @@ def scanned(
     tracks = unseen(sensors, sectors, tracks, looks, begin_ns)
     tracks, found = stitched(settings, sectors, tracks, before, end_ns)
     kept = tracks.take(lasting(settings, tracks, end_ns))
-    why = reasons.changed(settings, before, tracks, kept, begin_ns, end_ns)
+    bounded = kept.take(within_bound(settings, kept))
+    why = reasons.changed(settings, before, tracks, kept, bounded, begin_ns, end_ns)
     seen = reasons.seen(before, detections, pairs, chance)
     return (
-        kept,
+        bounded,
         learned(sensors, biases, before, detections, pairs, chance),
         Reasons.joined([seen, founded, found, why]),
     )

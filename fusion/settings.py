@@ -20,4 +20,6 @@ class Settings:
         80.0  # nor of one vaguer than this, one axis: it is hardly more likely within 100 m of there than not
     )
     drop_existence: float = 0.01
+    tracks_max: int = 20_000  # held at once; beyond them the least likely of the busiest sensors are dropped
+    checkpoint_tracks_max: int = 400_000  # rows of all checkpoints; beyond them the oldest checkpoint is dropped
     roads: Roads = field(default_factory=lambda: roads_of([], [], []))  # that what drives keeps to

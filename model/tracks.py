@@ -60,6 +60,7 @@ class What(IntEnum):
     MISSED = 5  # told of no more: sensors looked where it should be and did not see it; probability: as above
     VAGUE = 7  # told of no more: it may be anywhere about there; probability: as above
     FORGOTTEN = 6  # dropped: too long unseen, too vague, or hardly there; probability: as above
+    SHED = 8  # dropped: there are more tracks than the site's limit; `sensor` saw it last; probability: as above
 
 
 @dataclass(frozen=True, eq=False)

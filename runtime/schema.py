@@ -183,6 +183,12 @@ class ConsoleEntry(Strict):
 
 class Bounds(Strict):
     payload_bytes_max: Annotated[int, Field(gt=0)] = 1_000_000
+    tracks_max: Annotated[int, Field(gt=0)] = Field(
+        20_000, description="Tracks held at once; beyond them each sensor's least likely are dropped"
+    )
+    checkpoint_tracks_max: Annotated[int, Field(gt=0)] = Field(
+        400_000, description="Tracks of all states kept for late data, about 1 kB each; beyond them less late data is used"
+    )
     ahead_s_max: NotNegative = 5.0
     age_s_max: Positive = 3600.0
     repeat_s: Positive = 600.0

@@ -113,6 +113,8 @@ def settings_of(c: Configuration, sectors: Sectors) -> Settings:
         told_existence=said.told_existence,
         vague_m=said.vague_m,
         drop_existence=said.drop_existence,
+        tracks_max=c.site.limits.tracks_max,
+        checkpoint_tracks_max=c.site.limits.checkpoint_tracks_max,
         roads=roads_along(sectors, *_pieces(c.roads)),
     )
 

@@ -1,0 +1,55 @@
+"""Floods: more than a site's limits allow. Memory and work stay bounded, and the other sensors are served."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fusion.order import at_rest, fuse
+from fusion.settings import Settings
+from model.detections import Detections, Looks
+from model.tracks import Reasons, What
+from tests.builders import ONE_SECTOR, detections, sensors
+
+BOUNDED = replace(Settings(), tracks_max=50, checkpoint_tracks_max=200)
+
+
+def flood(second: int, count: int, sensor: int) -> Detections:
+    """Detections all over a square kilometre, none near another's of a second before."""
+    place = np.random.default_rng(second).uniform(-500, 500, (count, 2))
+    return detections(np.full(count, second + 0.3), place, sensor=sensor)
+
+
+def test_one_sensors_flood_displaces_its_own_tracks_and_no_other_sensors() -> None:
+    state, few, reasons = at_rest(), sensors(2, range_m=[2000.0, 2000.0]), []
+    for second in range(20):
+        walker = detections(second + 0.1, [[1000 + 1.5 * second, 900]], sensor=1)
+        rows = Detections.joined([walker, flood(second, 400, 0)])
+        state, fused = fuse(BOUNDED, few, ONE_SECTOR, state, rows, Looks.none(), None)
+        reasons += [scan.reasons for scan in fused.scans]
+        assert len(state.tracks) <= BOUNDED.tracks_max
+    followed = state.tracks.take(state.tracks.mean[:, 0] > 900)
+    assert followed.confirmed.tolist() == [True]
+    assert followed.hits[0] == 18
+    shed = Reasons.joined(reasons)
+    shed = shed.take(shed.what == What.SHED)
+    assert len(shed) > 1000
+    assert set(shed.sensor.tolist()) == {0}
+
+
+def test_checkpoints_hold_no_more_tracks_than_their_limit_and_what_they_no_longer_reach_is_too_late() -> None:
+    state, few = at_rest(), sensors(1, range_m=[2000.0])
+    for second in range(20):
+        state, _ = fuse(BOUNDED, few, ONE_SECTOR, state, flood(second, 400, 0), Looks.none(), None)
+        assert sum(len(c.tracks) for c in state.checkpoints) <= BOUNDED.checkpoint_tracks_max
+    late = detections(12.0, [[0, 0]])
+    _, fused = fuse(BOUNDED, few, ONE_SECTOR, state, Detections.joined([late, flood(20, 1, 0)]), Looks.none(), None)
+    assert len(fused.too_late) == 1
+
+
+def test_a_single_scan_of_more_tracks_than_all_checkpoints_may_hold_is_kept() -> None:
+    tight = replace(BOUNDED, checkpoint_tracks_max=10)
+    state, few = at_rest(), sensors(1, range_m=[2000.0])
+    for second in range(5):
+        state, _ = fuse(tight, few, ONE_SECTOR, state, flood(second, 100, 0), Looks.none(), None)
+    assert len(state.checkpoints) == 1
+    assert len(state.tracks) == BOUNDED.tracks_max
