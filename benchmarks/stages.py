@@ -34,6 +34,7 @@ from sensors.catalogue import Cameras, Sensor
 from sensors.decode import decode
 from sensors.formats.native import Message
 from sensors.health import unheard
+from sensors.intake import Intake
 from sensors.journal import Position, Writer, read
 from sensors.keys import DayKeys
 from sensors.placing import place
@@ -102,7 +103,7 @@ def main() -> None:
     batch = Messages(
         np.full(ROWS, T0 + NS // 10), tuple(map(topic_of, range(ROWS))), payloads, np.zeros(ROWS, np.bool_)
     )
-    decoded = decode(world.catalogue, Seen.none(), batch)[1]
+    decoded = decode(world.catalogue, Seen.none(), Intake.initial(len(world.catalogue)), batch)[2]
     rows, _ = place(world.catalogue, world.sectors, world.zones, decoded.readings)
     sensors, settings = world.catalogue.columns, world.fusion
     state = at_rest()
@@ -141,7 +142,7 @@ def main() -> None:
         stages: list[tuple[str, float, str, float | None]] = [
             (
                 "decode, one detection a message",
-                timed(lambda: decode(world.catalogue, Seen.none(), batch)),
+                timed(lambda: decode(world.catalogue, Seen.none(), Intake.initial(len(world.catalogue)), batch)),
                 "msgspec alone, typed",
                 timed(lambda: [bare.decode(p) for p in payloads]),
             ),

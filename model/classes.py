@@ -45,6 +45,10 @@ CLASS_OF_LABEL = {
             "squirrel",
             "coyote",
             "javelina",
+            "skunk",
+            "elephant",
+            "zebra",
+            "giraffe",
             "cattle",
         ),
         "animal",
@@ -52,6 +56,26 @@ CLASS_OF_LABEL = {
     **dict.fromkeys(("boat", "ship"), "vessel"),
     **dict.fromkeys(("airplane", "plane", "helicopter", "drone", "uav"), "aircraft"),
 }
+
+
+# Things that cameras name and that are no class of ours: known, and "other". COCO's (Lin et al. 2014), and what Frigate adds.
+_OTHERS = """
+    traffic light, fire hydrant, street sign, stop sign, parking meter, bench, hat, backpack, umbrella, shoe,
+    eye glasses, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat,
+    baseball glove, skateboard, surfboard, tennis racket, bottle, plate, wine glass, cup, fork, knife, spoon,
+    bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch,
+    potted plant, bed, mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote, keyboard,
+    cell phone, microwave, oven, toaster, sink, refrigerator, blender, book, clock, vase, scissors, teddy bear,
+    hair drier, toothbrush, hair brush, package, waste_bin, bbq_grill, robot_lawnmower, amazon, usps, ups, fedex,
+    dhl, an_post, purolator, postnl, nzpost, postnord, gls, dpd, canada_post, royal_mail, unknown, object, none
+"""
+KNOWN_OTHERS = frozenset(name.strip() for name in _OTHERS.split(","))
+
+
+def is_known_label(label: str) -> bool:
+    """Does anybody's table have this label?"""
+    name = label.strip().lower()
+    return name in CLASS_OF_LABEL or name in KNOWN_OTHERS
 
 
 def class_index(label: str) -> int:

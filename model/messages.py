@@ -51,3 +51,15 @@ class Messages:
             tuple(b for p in parts for b in p.payloads),
             np.concatenate([p.retained for p in parts]),
         )
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A message, or a row that came of one, that raised an exception and was left out. For the maintainer's eyes."""
+
+    received_ns: int
+    topic: str  # of a row: the id of its sensor
+    payload: bytes  # of a row: its columns as JSON
+    retained: bool
+    stage: str  # the module that raised it
+    error: str  # the traceback

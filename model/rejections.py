@@ -1,5 +1,6 @@
 """A message, or a part of one, that could not be used, and why. Nothing is lost without one of these."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,18 +29,40 @@ class Reason(StrEnum):
     ACTION_REFUSED = "action_refused"  # somebody wanted what cannot be done, such as to resolve what never was
     STEP_FAILED = "step_failed"  # processing it raised an exception: it is kept aside for the maintainer
     OUTSIDE_SITE = "outside_site"  # too far from every sector of this site
+    OUT_OF_REACH = "out_of_reach"  # many times as far from the sensor as it reaches
+    OVER_LIMIT = "over_limit"  # more than the site's [limits] allow
+    SURPLUS_LOOK = "surplus_look"  # more looks than the sensor's registration says: no evidence that nothing was there
+    UNKNOWN_FIELD = "unknown_field"  # a field that the format does not know; the rest of the message was used
+    UNKNOWN_CLASS = "unknown_class"  # a class that nobody knows: taken for "other"
+    DECODER_FAILED = "decoder_failed"  # reading it raised an exception: it is kept aside for the maintainer
 
 
 # Understood and properly set aside. They are counted as well, and are no sign of a fault.
 BENIGN = frozenset({Reason.REPEATED, Reason.RETAINED, Reason.NO_DETECTION, Reason.FALSE_POSITIVE, Reason.PRIVACY_ZONE})
+# A part of a message that was used all the same; technicians should see it.
+PARTIAL = frozenset({Reason.SURPLUS_LOOK, Reason.UNKNOWN_FIELD, Reason.UNKNOWN_CLASS})
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """One message, or one detection in it, that was not used."""
+    """One message, or so many detections or parts of messages, that were not used."""
 
-    received_ns: int
+    received_ns: int  # of the last
     topic: str
     reason: Reason
     detail: str  # one English sentence for the technician; never a plate, never a payload
     sensor: str = ""  # its id, where it is known
+    count: int = 1
+
+
+def summed(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
+    """One rejection for all that differ in nothing but their time, in the order of the first of each."""
+    sums: dict[tuple[str, Reason, str, str], tuple[int, int]] = {}
+    for r in rejections:
+        key = (r.topic, r.reason, r.detail, r.sensor)
+        received_ns, count = sums.get(key, (0, 0))
+        sums[key] = max(received_ns, r.received_ns), count + r.count
+    return tuple(
+        Rejection(received_ns, topic, reason, detail, sensor, count)
+        for (topic, reason, detail, sensor), (received_ns, count) in sums.items()
+    )

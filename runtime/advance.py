@@ -5,6 +5,8 @@ The live service, offline replay and everything else that runs the pipeline call
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from alerts.dispatch import dispatched
 from alerts.judge import AlertsState, judged, untold
 from alerts.rules import Ground
@@ -14,16 +16,17 @@ from geo.frames import Sectors
 from geo.zones import Zones
 from model.alerts import Action, Alert, Delivery, Withheld
 from model.detections import Detections
-from model.faults import Fault
+from model.faults import Fault, FaultKind, fault_of
 from model.health import Health
-from model.messages import ACTION_TOPIC, Messages
+from model.messages import ACTION_TOPIC, Aside, Messages
 from model.rejections import Reason, Rejection
 from model.time import NS
-from model.tracks import Scan
+from model.tracks import Scan, What
 from runtime.inbox import opened
 from sensors.catalogue import Catalogue
 from sensors.decode import decode
 from sensors.health import advance_health, not_listened, unheard
+from sensors.intake import Intake
 from sensors.placing import place
 from sensors.readings import Picture, PlateText
 from sensors.repeats import Seen
@@ -48,21 +51,10 @@ class State:
     heard_ns: int  # when the last message of any kind arrived
     listening: bool  # connected to the broker, so that hearing nothing means something
     seen: Seen
+    intake: Intake
     health: Health
     fusion: FusionState
     alerts: AlertsState
-
-
-@dataclass(frozen=True)
-class Aside:
-    """A message, or a row that came of one, that raised an exception and was left out. For the maintainer's eyes."""
-
-    received_ns: int
-    topic: str  # of a row: the id of its sensor
-    payload: bytes  # of a row: its columns as JSON
-    retained: bool
-    stage: str  # the module that raised it
-    error: str  # the traceback
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,9 @@ class Outcome:
 
 def beginning(world: World, now_ns: int) -> State:
     """The state of a service that has never heard anything."""
-    return State(now_ns, now_ns, True, Seen.none(), unheard(len(world.catalogue), now_ns), at_rest(), untold())
+    sensors = len(world.catalogue)
+    health = unheard(sensors, now_ns)
+    return State(now_ns, now_ns, True, Seen.none(), Intake.initial(sensors), health, at_rest(), untold())
 
 
 def carried_over(world: World, state: State) -> State:
@@ -110,7 +104,7 @@ def advance(
     `noticed` are faults that come from outside the step: those of an attempt at it that raised an exception.
     """
     inbox = opened(messages, state.heard_ns, state.listening, state.now_ns, now_ns)
-    seen, heard = decode(world.catalogue, state.seen, messages)
+    seen, intake, heard = decode(world.catalogue, state.seen, state.intake, messages)
     detections, unplaced = place(world.catalogue, world.sectors, world.zones, heard.readings)
     health = advance_health(world.catalogue, not_listened(state.health, inbox.deaf_ns), heard, unplaced)
     fusion, fused = fuse(
@@ -122,7 +116,8 @@ def advance(
         heard.looks,
         inbox.idle_since(now_ns, world.fusion.idle_ns),
     )
-    faults = (*noticed, *heard.faults, *inbox.faults)
+    shed = _shed_tracks(world, fused.scans, now_ns)
+    faults = (*noticed, *heard.faults, *inbox.faults, *(fault for _, fault in shed))
     alerts, said = judged(
         world.ground,
         state.alerts,
@@ -148,13 +143,15 @@ def advance(
             *unplaced,
             *inbox.rejections,
             *_too_late(world, fused.too_late),
+            *(rejection for rejection, _ in shed),
             *_refused(said.refused),
         ),
         plates=heard.plates,
         pictures=heard.pictures,
         faults=faults,
+        aside=heard.aside,
     )
-    return State(now_ns, inbox.heard_ns, inbox.listening, seen, health, fusion, alerts), outcome
+    return State(now_ns, inbox.heard_ns, inbox.listening, seen, intake, health, fusion, alerts), outcome
 
 
 def _too_late(world: World, rows: Detections) -> tuple[Rejection, ...]:
@@ -164,6 +161,23 @@ def _too_late(world: World, rows: Detections) -> tuple[Rejection, ...]:
     return tuple(
         Rejection(received_ns, sensor.feed, Reason.TOO_LATE, detail, sensor.id)
         for received_ns, sensor in zip(rows.received_ns.tolist(), sensors, strict=True)
+    )
+
+
+def _shed_tracks(world: World, scans: tuple[Scan, ...], now_ns: int) -> tuple[tuple[Rejection, Fault], ...]:
+    """What is said of tracks that there was no room for, of each sensor that saw them last."""
+    sensors = [s.reasons.sensor[s.reasons.what == What.SHED] for s in scans]
+    if not any(map(len, sensors)):
+        return ()
+    detail = f"More than {world.fusion.tracks_max:,} tracks (limits.tracks_max): the least likely of this sensor's were dropped."
+    rows, counts = np.unique(np.concatenate(sensors), return_counts=True)
+    entries = [world.catalogue.sensors[row] for row in rows.tolist()]
+    return tuple(
+        (
+            Rejection(now_ns, entry.feed, Reason.OVER_LIMIT, detail, entry.id, count),
+            fault_of(FaultKind.LOAD_SHED, entry.id, detail, now_ns),
+        )
+        for entry, count in zip(entries, counts.tolist(), strict=True)
     )
 
 

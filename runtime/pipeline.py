@@ -303,7 +303,7 @@ class Pipeline:
         sensors = [
             {
                 "sensor": sensor.id,
-                "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] else None,
+                "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] + health.rejected[i] else None,
                 "offline": bool(health.offline[i]),
                 "messages": int(health.messages[i]),
                 "rejected": int(health.rejected[i]),

@@ -21,9 +21,9 @@ from alerts.judge import AlertsState, untold
 from fusion.order import NEVER_NS, Chunk, FusionState, at_rest, chunk_of
 from model.detections import Detections
 from model.faults import Fault, FaultKind, fault_of
-from model.messages import Messages
+from model.messages import Aside, Messages
 from model.rejections import Reason, Rejection
-from runtime.advance import Aside, Outcome, State, World, advance, beginning
+from runtime.advance import Outcome, State, World, advance, beginning
 
 TRIES_MAX = 100  # calls of `advance` for one step that raises
 ASIDE_MAX = 100  # of one step that are kept for the maintainer; all are counted
@@ -220,7 +220,7 @@ def _taken(attempts: Attempts, base: Base, without: Step, messages: Messages, no
     asides = [*_message_asides(messages, messages_out), *_row_asides(attempts.world, base.rows, items_out)]
     rejections = [*_message_rejections(messages, messages_out), *_row_rejections(attempts.world, base.rows, items_out)]
     return replace(state, now_ns=now_ns), replace(
-        outcome, now_ns=now_ns, rejections=(*outcome.rejections, *rejections), aside=tuple(asides[:ASIDE_MAX])
+        outcome, now_ns=now_ns, rejections=(*outcome.rejections, *rejections), aside=(*outcome.aside, *asides)[:ASIDE_MAX]
     )
 
 

@@ -56,9 +56,9 @@ class Tally:
 
     def _reject(self, rejection: Rejection) -> None:
         if rejection.reason in BENIGN:
-            self.set_aside[rejection.reason.value] += 1
+            self.set_aside[rejection.reason.value] += rejection.count
         else:
-            self.rejected[rejection.reason.value, rejection.detail] += 1
+            self.rejected[rejection.reason.value, rejection.detail] += rejection.count
 
 
 def replayed(world: World, batches: Iterable[Messages]) -> Iterator[Outcome]:

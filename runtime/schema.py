@@ -183,15 +183,23 @@ class ConsoleEntry(Strict):
 
 class Bounds(Strict):
     payload_bytes_max: Annotated[int, Field(gt=0)] = 1_000_000
+    members_max: Annotated[int, Field(gt=0)] = Field(1_000, description="Detections of one message that are read")
+    sensor_detections_per_s_max: Annotated[int, Field(gt=0)] = Field(500, description="… of one sensor in a second")
+    detections_per_s_max: Annotated[int, Field(gt=0)] = Field(100_000, description="… of all sensors in a second")
     tracks_max: Annotated[int, Field(gt=0)] = Field(
         20_000, description="Tracks held at once; beyond them each sensor's least likely are dropped"
     )
     checkpoint_tracks_max: Annotated[int, Field(gt=0)] = Field(
-        400_000, description="Tracks of all states kept for late data, about 1 kB each; beyond them less late data is used"
+        400_000,
+        description="Tracks of all states kept for late data, about 1 kB each; beyond them less late data is used",
     )
     ahead_s_max: NotNegative = 5.0
     age_s_max: Positive = 3600.0
-    repeat_s: Positive = 600.0
+    repeat_s: Positive = Field(600.0, description="The same message again within this is a repeat")
+    redelivery_s: NotNegative = Field(
+        0.5,
+        description="… where it has neither an id nor a time: only within this, or if the broker marks it as a duplicate",
+    )
 
 
 class Conditions(Strict):

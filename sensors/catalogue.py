@@ -93,6 +93,10 @@ class Limits:
     ahead_ns_max: int = 5_000_000_000  # an observation may lie this far after its receipt
     age_ns_max: int = 3_600_000_000_000  # and this far before
     repeat_ns: int = 600_000_000_000  # for how long a message is recognised as seen before
+    redelivery_ns: int = 500_000_000  # for how long one that carries neither an id nor a time is
+    members_max: int = 1_000  # detections of one message
+    sensor_detections_per_s_max: int = 500
+    detections_per_s_max: int = 100_000  # of all sensors together
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,17 +22,20 @@ from geo.frames import (
 )
 from geo.zones import Zones, distance_m
 from model.detections import Detections, Kind
-from model.rejections import Reason, Rejection
+from model.rejections import Reason, Rejection, summed
 from sensors.cameras import ground_from_pixel
 from sensors.catalogue import Catalogue
 from sensors.readings import Place, Readings
 
 Array = NDArray[np.float64]
+ELSEWHERE_M = 1e7  # in no sector's plane
 FASTEST_MPS = 1000.0  # what claims to be faster says nothing of its speed
 SPEED_SIGMA_MPS, SPEED_SHARE = 0.5, 0.1  # of a stated speed: a floor, and a share of it
+REACH = 5.0  # a stated position farther from the sensor than this many times its range is somebody's mistake
 FAR = 1.5  # what a sensor says of places beyond its range by this factor is no measurement
 DETAIL = {
     Reason.BEYOND_HORIZON: "The place lies above the horizon or beyond the sensor's range; check its pose and range_m.",
+    Reason.OUT_OF_REACH: "The place is many times range_m away from the sensor: are lat and lon exchanged, or the wrong unit's?",
     Reason.OUTSIDE_SITE: "The place lies outside every sector of this site.",
     Reason.PRIVACY_ZONE: "Inside a privacy zone: dropped before anything is kept.",
     Reason.OUT_OF_RANGE: "The covariance is not positive.",
@@ -63,6 +66,7 @@ def place(
             kind[rows], position[rows], covariance[rows] = placed.kind, placed.position, placed.covariance
     why = np.full(n, "", object)
     _because(why, ~np.isfinite(position).all(axis=1), Reason.BEYOND_HORIZON)
+    _because(why, _out_of_reach(catalogue, readings, position, covariance), Reason.OUT_OF_REACH)
     sector, position, covariance = _resectored(sectors, catalogue.columns.sector[readings.sensor], position, covariance)
     _because(why, sector == NOWHERE, Reason.OUTSIDE_SITE)
     velocity, velocity_sigma = _moving(sectors, readings, sector, position)
@@ -87,7 +91,7 @@ def place(
         plate_share=readings.plate_share,
     )
     dropped = np.flatnonzero(why != "")
-    rejections = tuple(
+    rejections = summed(
         Rejection(
             int(readings.received_ns[i]),
             catalogue.sensors[readings.sensor[i]].feed,
@@ -113,6 +117,17 @@ def _own(catalogue: Catalogue, _: Sectors, readings: Readings) -> Placed:
     )
 
 
+def _out_of_reach(catalogue: Catalogue, readings: Readings, position: Array, covariance: Array) -> NDArray[np.bool_]:
+    """(n,) which stated positions, in the planes of their sensors' sectors, are many times the sensor's range away from it."""
+    row = readings.sensor
+    stated = (readings.place == Place.WGS84) & (position[:, 0] != ELSEWHERE_M)
+    sigma_m = np.sqrt(np.maximum(covariance[:, 0, 0], covariance[:, 1, 1]))
+    away = position - catalogue.columns.position[row]
+    return np.asarray(
+        stated & (np.hypot(away[:, 0], away[:, 1]) > REACH * catalogue.columns.range_m[row] + 3 * sigma_m)
+    )
+
+
 def _moving(sectors: Sectors, readings: Readings, sector: NDArray[np.int16], position: Array) -> tuple[Array, Array]:
     """Velocities (n, 2) and their standard deviations (n,) as in Detections, from courses and speeds."""
     velocity, sigma = np.zeros((len(sector), 2)), np.zeros(len(sector))
@@ -134,7 +149,7 @@ def _wgs84(catalogue: Catalogue, sectors: Sectors, readings: Readings) -> Placed
     far = sector_of(sectors, readings.where[:, 0], readings.where[:, 1]) == NOWHERE
     # What lies outside the site is left where no sector will claim it.
     position = plane_from_wgs84(sectors, sector, readings.where[:, 0], readings.where[:, 1])
-    position[far | ~np.isfinite(position).all(axis=1)] = 1e7
+    position[far | ~np.isfinite(position).all(axis=1)] = ELSEWHERE_M
     stated = np.isfinite(readings.spread[:, 0])
     own = catalogue.columns.accuracy_m[row] ** 2
     east2 = np.where(stated, readings.spread[:, 0], own)

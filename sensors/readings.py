@@ -14,6 +14,7 @@ from model.columns import Columns, column
 from model.detections import PLATES, Looks
 from model.faults import Fault
 from model.health import Signs
+from model.messages import Aside
 from model.rejections import Rejection
 from model.units import UnitReport
 
@@ -85,3 +86,4 @@ class Decoded:
     units: tuple[UnitReport, ...] = ()
     pictures: tuple[Picture, ...] = ()
     faults: tuple[Fault, ...] = ()  # what technicians are to hear of
+    aside: tuple[Aside, ...] = ()  # what decoders failed on, to be kept for the maintainer

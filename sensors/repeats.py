@@ -23,10 +23,14 @@ class Seen:
     """The keys of messages seen lately, oldest bucket first."""
 
     buckets: tuple[Bucket, ...]
+    timeless: (
+        Keys  # (k,) of those that carry neither an id nor a time and were taken so lately that one may be redelivered
+    )
+    timeless_ns: NDArray[np.int64]  # (k,) ns, received: when each was
 
     @classmethod
     def none(cls) -> "Seen":
-        return cls(())
+        return cls((), np.zeros(0, np.uint64), np.zeros(0, np.int64))
 
 
 def key_of(*parts: bytes | str) -> int:
@@ -35,29 +39,77 @@ def key_of(*parts: bytes | str) -> int:
     return int.from_bytes(blake2b(whole, digest_size=8).digest())
 
 
-def recognise(seen: Seen, keys: Keys, received_ns: NDArray[np.int64], repeat_ns: int) -> tuple[Seen, NDArray[np.bool_]]:
+def recognise(
+    seen: Seen,
+    keys: Keys,
+    received_ns: NDArray[np.int64],
+    timeless: NDArray[np.bool_],
+    duplicate: NDArray[np.bool_],
+    repeat_ns: int,
+    redelivery_ns: int,
+) -> tuple[Seen, NDArray[np.bool_]]:
     """The memory with `keys` (n,) in it, and (n,) which of them were in it already or came earlier in the batch.
 
-    A key is remembered for at least `repeat_ns`, and forgotten at most an eighth of that later.
+    A key is remembered for at least `repeat_ns`, and forgotten at most an eighth of that later. What is `timeless` carries
+    neither an id nor a time, so its key is that of its words alone: the same words again are a second sighting, unless the broker
+    marks them as a `duplicate` or they follow within `redelivery_ns` of the last that was taken.
     """
     if not len(keys):
         return seen, np.zeros(0, np.bool_)
-    span_ns = max(repeat_ns // SPANS, 1)
-    fresh_from_ns = int(received_ns[0]) - span_ns - repeat_ns
-    seen = Seen(tuple(b for b in seen.buckets if b.since_ns > fresh_from_ns))
+    repeated = np.zeros(len(keys), np.bool_)
+    sightings = np.flatnonzero(timeless & ~duplicate)
+    newest, repeated[sightings] = _sighted(
+        seen, keys[sightings], received_ns[sightings], int(received_ns[0]), redelivery_ns
+    )
+    # A duplicate that the broker marks may be of any sighting, so they are remembered like the others too.
+    fresh, others = sightings[~repeated[sightings]], np.flatnonzero(~timeless | duplicate)
+    buckets = _added(seen.buckets, keys[fresh], received_ns[fresh], repeat_ns)
+    buckets, repeated[others] = _recognised(buckets, keys[others], received_ns[others], repeat_ns)
+    times_ns = np.array(list(newest.values()), np.int64)
+    return Seen(buckets, np.array(list(newest), np.uint64), times_ns), repeated
+
+
+def _sighted(
+    seen: Seen, keys: Keys, received_ns: NDArray[np.int64], now_ns: int, redelivery_ns: int
+) -> tuple[dict[int, int], NDArray[np.bool_]]:
+    """When each timeless key was last taken, and (n,) which of `keys` follow so soon that they may be redelivered."""
+    held = zip(seen.timeless.tolist(), seen.timeless_ns.tolist(), strict=True)
+    taken_ns = {key: at_ns for key, at_ns in held if now_ns - at_ns < redelivery_ns}
+    repeated = np.zeros(len(keys), np.bool_)
+    for row, (key, at_ns) in enumerate(zip(keys.tolist(), received_ns.tolist(), strict=True)):
+        if key in taken_ns and at_ns - taken_ns[key] < redelivery_ns:
+            repeated[row] = True
+        else:
+            taken_ns[key] = at_ns
+    return taken_ns, repeated
+
+
+def _recognised(
+    buckets: tuple[Bucket, ...], keys: Keys, received_ns: NDArray[np.int64], repeat_ns: int
+) -> tuple[tuple[Bucket, ...], NDArray[np.bool_]]:
+    """The buckets with `keys` (n,) in them, and (n,) which of these were in them already or came earlier in the batch."""
+    if not len(keys):
+        return buckets, np.zeros(0, np.bool_)
+    fresh_from_ns = int(received_ns[0]) - max(repeat_ns // SPANS, 1) - repeat_ns
+    buckets = tuple(b for b in buckets if b.since_ns > fresh_from_ns)
     _, first = np.unique(keys, return_index=True)
     repeated = np.ones(len(keys), np.bool_)
     repeated[first] = False
-    for bucket in seen.buckets:
+    for bucket in buckets:
         row = np.minimum(np.searchsorted(bucket.keys, keys), len(bucket.keys) - 1)
         repeated |= bucket.keys[row] == keys
+    return _added(buckets, keys[~repeated], received_ns[~repeated], repeat_ns), repeated
+
+
+def _added(
+    buckets: tuple[Bucket, ...], keys: Keys, received_ns: NDArray[np.int64], repeat_ns: int
+) -> tuple[Bucket, ...]:
+    """The buckets with more keys in them, each in that of the span of time it was received in."""
+    span_ns = max(repeat_ns // SPANS, 1)
     starts = received_ns // span_ns * span_ns
-    buckets = seen.buckets
     for start in np.unique(starts).tolist():
-        fresh = np.sort(keys[~repeated & (starts == start)])
-        if len(fresh):
-            buckets = _with(buckets, Bucket(start, fresh))
-    return Seen(buckets), repeated
+        buckets = _with(buckets, Bucket(start, np.sort(keys[starts == start])))
+    return buckets
 
 
 def _with(buckets: tuple[Bucket, ...], fresh: Bucket) -> tuple[Bucket, ...]:

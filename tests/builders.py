@@ -14,6 +14,11 @@ from model.world import SensorColumns
 from runtime.advance import World
 from runtime.configuration import load
 from runtime.world import world_of
+from sensors.catalogue import Catalogue
+from sensors.decode import decode
+from sensors.intake import Intake
+from sensors.readings import Decoded
+from sensors.repeats import Seen
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 T0 = 1_795_000_000 * NS
@@ -66,6 +71,11 @@ def detections(
         confidence=np.full(n, 0.9),
         **columns,
     )
+
+
+def decoded(catalogue: Catalogue, batch: Messages) -> Decoded:
+    """What messages come to where nothing was heard before."""
+    return decode(catalogue, Seen.none(), Intake.initial(len(catalogue)), batch)[2]
 
 
 def messages(*sent: tuple[float, str, bytes], retained: bool = False) -> Messages:

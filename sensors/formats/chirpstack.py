@@ -12,28 +12,39 @@ import msgspec
 
 from model.health import Sign
 from model.rejections import Reason
-from model.time import ns_from_iso, ns_from_seconds
 from sensors.catalogue import Detect, Feed, Profile
+from sensors.formats.bounds import (
+    EpochS,
+    Name,
+    Percent,
+    TimeText,
+    Weight,
+    converted,
+    is_number,
+    ns_from_epoch_s,
+    ns_from_text,
+)
 from sensors.formats.common import Rows
 from sensors.repeats import key_of
 
 OTHER_EVENTS = frozenset({"join", "ack", "txack", "log", "location", "integration"})
 MISSING = object()
+GATEWAYS_MAX = 64  # receptions of one uplink whose times are read
 
 
 class Gateway(msgspec.Struct):
     """One gateway's reception, `rxInfo`."""
 
-    time: str | None = None
-    gwTime: str | None = None
-    nsTime: str | None = None
+    time: TimeText | None = None
+    gwTime: TimeText | None = None
+    nsTime: TimeText | None = None
 
 
 class Uplink(msgspec.Struct):
     """`event/up`."""
 
-    deduplicationId: str | None = None
-    time: str | None = None
+    deduplicationId: Name | None = None
+    time: TimeText | None = None
     object: Any = None
     data: str | None = None
     rxInfo: list[Gateway] | None = None
@@ -42,7 +53,7 @@ class Uplink(msgspec.Struct):
 class Status(msgspec.Struct):
     """`event/status`."""
 
-    batteryLevel: int | float | None = None
+    batteryLevel: Percent | None = None
     batteryLevelUnavailable: bool = False
     externalPowerSource: bool = False
 
@@ -55,8 +66,14 @@ def subscriptions(feed: Feed) -> tuple[str, ...]:
     return (f"{feed.topic}/+/device/+/event/+",)
 
 
+def source_in(feed: Feed, topic: str) -> str:
+    """The device's EUI, by the topic alone."""
+    rest = topic[len(feed.topic) + 1 :].split("/")
+    return rest[2].lower() if len(rest) == 5 else ""
+
+
 def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
-    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    """Write what a message says into `rows`. Raises msgspec's errors, or Unusable, for what is not of this shape."""
     match topic[len(feed.topic) + 1 :].split("/"):
         case [_, "device", eui, "event", event]:
             sensor = rows.sensor(feed.id, eui.lower())
@@ -96,6 +113,7 @@ def _read_uplink(sensor: int, uplink: Uplink, whole_key: int, rows: Rows) -> Non
                 key=key + number & 0xFFFFFFFFFFFFFFFF,
                 classes=rows.classes(sensor, dict(detect.classes)) if detect.classes else -1,
                 confidence=detect.confidence,
+                timeless=uplink.deduplicationId is None and uplink.time is None,
             )
             return
 
@@ -103,8 +121,9 @@ def _read_uplink(sensor: int, uplink: Uplink, whole_key: int, rows: Rows) -> Non
 def _read_signs(sensor: int, profile: Profile, said: Any, rows: Rows) -> None:
     if profile.battery is not None:
         level = value_at(said, profile.battery)
-        if isinstance(level, int | float) and not isinstance(level, bool):
-            rows.sign(sensor, Sign.BATTERY, min(max(level / profile.battery_full, 0.0), 1.0))
+        if is_number(level):
+            share = converted(level, Weight, ".".join(profile.battery)) / profile.battery_full
+            rows.sign(sensor, Sign.BATTERY, min(max(share, 0.0), 1.0))
     if profile.tamper is not None and _holds(profile.tamper, said):
         rows.sign(sensor, Sign.TAMPERED)
 
@@ -114,18 +133,18 @@ def _read_status(sensor: int, status: Status, rows: Rows) -> None:
     if status.externalPowerSource:
         rows.sign(sensor, Sign.BATTERY, 1.0)
     elif not status.batteryLevelUnavailable:
-        rows.sign(sensor, Sign.BATTERY, min(max(float(status.batteryLevel or 0.0) / 100, 0.0), 1.0))
+        rows.sign(sensor, Sign.BATTERY, (status.batteryLevel or 0.0) / 100)
 
 
 def _observed_ns(profile: Profile, uplink: Uplink, received_ns: int) -> int:
     if profile.time is not None:
         own = value_at(uplink.object, profile.time)
-        if isinstance(own, int | float) and not isinstance(own, bool):
-            return ns_from_seconds(own)
-    heard = [time for g in uplink.rxInfo or [] for time in (g.gwTime, g.nsTime, g.time) if time]
+        if is_number(own):
+            return ns_from_epoch_s(converted(own, EpochS, ".".join(profile.time)))
     if uplink.time:
-        return ns_from_iso(uplink.time)
-    return min(map(ns_from_iso, heard), default=received_ns)
+        return ns_from_text(uplink.time)
+    heard = [time for g in (uplink.rxInfo or [])[:GATEWAYS_MAX] for time in (g.gwTime, g.nsTime, g.time) if time]
+    return min(map(ns_from_text, heard), default=received_ns)
 
 
 def value_at(said: Any, path: tuple[str, ...]) -> Any:
@@ -133,7 +152,7 @@ def value_at(said: Any, path: tuple[str, ...]) -> Any:
     for step in path:
         if isinstance(said, dict) and step in said:
             said = said[step]
-        elif isinstance(said, list) and step.isdigit() and int(step) < len(said):
+        elif isinstance(said, list) and step.isdecimal() and int(step) < len(said):
             said = said[int(step)]
         else:
             return MISSING
@@ -146,11 +165,6 @@ def _holds(detect: Detect, said: Any) -> bool:
         value = detect.default
     if value is None:
         return False
-    if (
-        detect.above is not None
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and value > detect.above
-    ):
+    if detect.above is not None and is_number(value) and value > detect.above:
         return True
     return value in detect.values

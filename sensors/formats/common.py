@@ -1,28 +1,64 @@
 """What every decoder writes into: rows of readings, looks, signs of life and rejections, gathered message by message."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import CLASSES, confused, likelihoods
+from model.classes import CLASS_OF_LABEL, CLASSES, confused, is_known_label, likelihoods
 from model.detections import PLATES, Looks
+from model.faults import Fault, FaultKind, fault_of
 from model.health import Sign, Signs
-from model.rejections import Reason, Rejection
+from model.rejections import Reason, Rejection, summed
 from model.units import UnitReport
 from sensors.catalogue import Catalogue
+from sensors.intake import Intake, Meter
 from sensors.pictures import reduced
 from sensors.plates import normalised, token
 from sensors.readings import Decoded, Picture, Place, PlateText, Readings
 from sensors.repeats import key_of
 
+M = TypeVar("M")
 NAN = float("nan")
 READ = 0.95  # that the plate is one of those that the reader names
 NO_SPREAD = (NAN, NAN, NAN)
 NO_MOTION = (NAN, NAN)
 UNIT_SIGMA_M = 10.0  # of a unit that does not say how well it knows where it is
 UNIT_LONGEST = 64  # letters of its id
+CANDIDATES_MAX = 64  # readings of one plate that are weighed
+FIELDS_NOTED_MAX = 5  # unknown fields of one message that are named
+# What other formats call things that have a name of their own in ours.
+OTHER_NAMES = {
+    "latitude": "lat",
+    "longitude": "lon",
+    "lng": "lon",
+    "long": "lon",
+    "accuracy": "sigma_m",
+    "azimuth": "bearing_deg",
+    "bearing": "bearing_deg",
+    "distance": "range_m",
+    "heading": "course_deg",
+    "velocity": "speed_mps",
+    "type": "class",
+    "label": "class",
+    "score": "confidence",
+    "probability": "confidence",
+    "track_id": "source_id",
+    "object_id": "source_id",
+    "license_plate": "plate",
+    **dict.fromkeys(
+        ("timestamp", "ts", "tst", "datetime", "date", "utc", "when", "observed", "observed_at", "created_at", "epoch"),
+        "time",
+    ),
+}
+TOPIC_LONGEST = 200
+TIMES = {
+    Reason.IN_THE_FUTURE: "Observed after it was received; check its clock and time zone.",
+    Reason.TOO_OLD: "Observed too long before it was received; check its clock and time zone.",
+}
 FAR_NS = (
     1 << 62
 )  # the year 2116: a time beyond it, or before its mirror, stands for all of them and is rejected as such
@@ -31,10 +67,14 @@ FAR_NS = (
 class Rows:
     """Gathers what a batch of messages says. `at` names the message that the following calls speak of."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, intake: Intake) -> None:
         self.catalogue = catalogue
         self.number, self.received_ns, self.topic = 0, 0, ""
-        self._whole: list[tuple[int, int, int, int, int, int, int, int]] = []
+        self.named: int | None = None  # the sensor that the message names, once that is known
+        self._left_out = False  # has there been no room for something of the message?
+        self._meter = Meter(catalogue.limits, catalogue.columns.looks_per_s, intake)
+        self._shed: dict[int, tuple[int, int]] = {}  # sensor → (received, detections) that there was no room for
+        self._whole: list[tuple[int, int, int, int, int, int, int, int, bool]] = []
         self._real: list[tuple[float, ...]] = []
         self._keys: list[int] = []
         self._looks: list[tuple[int, int, int]] = []
@@ -47,12 +87,42 @@ class Rows:
         self._alike: dict[Any, int] = {}  # (labels, confusion) → the same
         self._classes: dict[Any, int] = {}  # (way, what was said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
+        self._strange: dict[int, str] = {}  # number of a vector → the label in it that nobody knows
         self._units: list[UnitReport] = []
         self._pictures: list[Picture] = []
+        self._faults: list[Fault] = []
         self.rejections: list[Rejection] = []
+        self._parts: tuple[list[Any], ...] = (
+            self._whole,
+            self._real,
+            self._keys,
+            self._looks,
+            self._signs,
+            self._values,
+            self._plates,
+            self._candidates,
+            self._units,
+            self._pictures,
+            self._faults,
+            self.rejections,
+        )
 
     def at(self, number: int, received_ns: int, topic: str) -> None:
-        self.number, self.received_ns, self.topic = number, received_ns, topic
+        self.number, self.received_ns, self.topic, self.named = number, received_ns, topic, None
+        self._left_out = False
+
+    def mark(self) -> list[int]:
+        """Where a message begins, for `has_left` and `undo`."""
+        return list(map(len, self._parts))
+
+    def has_left(self, mark: list[int]) -> bool:
+        """Has the message left a row, a look, a sign of life, a unit's place or a rejection?"""
+        return self._left_out or self.mark() != mark
+
+    def undo(self, mark: list[int]) -> None:
+        """Take back all that the message has left: one that fails half-way is not read at all."""
+        for part, length in zip(self._parts, mark, strict=True):
+            del part[length:]
 
     def detection(
         self,
@@ -68,16 +138,22 @@ class Rows:
         confidence: float = 1.0,
         source: int = 0,
         plates: Sequence[tuple[int, float]] = (),
+        timeless: bool = False,
     ) -> None:
         """One reading. `key` is what makes it this one and no other: a reading with the same key is a repeat.
 
-        `plates` are tokens with their probabilities, as `candidates` gives them.
+        `plates` are tokens with their probabilities, as `candidates` gives them. `timeless` is what carries neither an id nor a
+        time, so that its key is that of its words alone.
         """
+        if not self.room(sensor, 1):
+            return
+        if classes in self._strange:
+            self._note_class(sensor, self._strange[classes])
         plate = plates[0][0] if plates else 0
         if plates:
             self._candidates.append((len(self._whole), plates))
         self._whole.append(
-            (sensor, _within_reach(observed_ns), self.received_ns, self.number, place, classes, source, plate)
+            (sensor, _within_reach(observed_ns), self.received_ns, self.number, place, classes, source, plate, timeless)
         )
         self._real.append((*where, *spread, confidence, *motion))
         self._keys.append(key)
@@ -93,11 +169,14 @@ class Rows:
         classes: list[int],
         confidences: list[float],
         sources: list[int],
+        timeless: bool = False,
     ) -> None:
-        """As many readings of one frame, none with a plate; the lists are of one length."""
+        """As many readings of one frame, none with a plate; the lists are of one length, and there is `room` for them."""
+        for strange in self._strange.keys() & set(classes):
+            self._note_class(sensor, self._strange[strange], classes.count(strange))
         observed_ns, received_ns, number = _within_reach(observed_ns), self.received_ns, self.number
         self._whole += [
-            (sensor, observed_ns, received_ns, number, place[0], said, source, 0)
+            (sensor, observed_ns, received_ns, number, place[0], said, source, 0, timeless)
             for place, said, source in zip(places, classes, sources, strict=True)
         ]
         self._real += [
@@ -106,8 +185,42 @@ class Rows:
         ]
         self._keys += keys
 
-    def look(self, sensor: int, observed_ns: int) -> None:
-        self._looks.append((_within_reach(observed_ns), self.received_ns, sensor))
+    def within(self, sensor: int, members: list[M]) -> list[M]:
+        """As many members of one message as a message may have: the first ones. What is left out is counted."""
+        most = self.catalogue.limits.members_max
+        if len(members) <= most:
+            return members
+        self._leave_out(sensor, len(members) - most)
+        return members[:most]
+
+    def room(self, sensor: int, count: int) -> int:
+        """How many of so many detections there is room for in this second. What is left out is counted."""
+        taken = self._meter.room(sensor, count, self.received_ns)
+        if taken < count:
+            self._leave_out(sensor, count - taken)
+        return taken
+
+    def _leave_out(self, sensor: int, count: int) -> None:
+        self._shed[sensor] = self.received_ns, self._shed.get(sensor, (0, 0))[1] + count
+        self._left_out = True
+
+    def look(self, sensor: int, observed_ns: int, empty: bool) -> None:
+        """The sensor looked then, and saw nothing where the frame is `empty`.
+
+        Frames beyond the registered `looks_per_s` are no looks. The empty ones among them are counted: they leave nothing else.
+        """
+        limits, late_ns = self.catalogue.limits, self.received_ns - observed_ns
+        if -late_ns > limits.ahead_ns_max:
+            self.reject(Reason.IN_THE_FUTURE, TIMES[Reason.IN_THE_FUTURE], sensor)
+        elif late_ns > limits.age_ns_max:
+            self.reject(Reason.TOO_OLD, TIMES[Reason.TOO_OLD], sensor)
+        elif self._meter.look_is_due(sensor, observed_ns):
+            self._looks.append((observed_ns, self.received_ns, sensor))
+        elif empty:
+            detail = (
+                "More empty frames than the registered looks_per_s: the surplus is no evidence that nothing was there."
+            )
+            self.reject(Reason.SURPLUS_LOOK, detail, sensor)
 
     def sign(self, sensor: int, sign: Sign, value: float = 0.0) -> None:
         self._signs.append((self.received_ns, sensor, sign))
@@ -134,22 +247,14 @@ class Rows:
         course_deg: float | None = None,
         speed_mps: float | None = None,
     ) -> None:
-        """One word of a unit of ours on where it is."""
-        said = [x for x in (lat, lon, sigma_m, course_deg, speed_mps) if x is not None]
+        """One word of a unit of ours on where it is; every number within the bounds of `formats/bounds.py`."""
         limits, late_ns = self.catalogue.limits, self.received_ns - observed_ns
-        if not np.isfinite(said).all():
-            self.reject(Reason.NOT_FINITE, "A number is NaN or infinite.")
-        elif (
-            not 0 < len(unit) <= UNIT_LONGEST
-            or abs(lat) > 90
-            or abs(lon) > 180
-            or (sigma_m is not None and sigma_m <= 0)
-        ):
-            self.reject(Reason.OUT_OF_RANGE, "A latitude over 90, a longitude over 180, a σ of 0, or no proper id.")
+        if not 0 < len(unit) <= UNIT_LONGEST:
+            self.reject(Reason.OUT_OF_RANGE, f"A unit's id has 1 to {UNIT_LONGEST} letters.")
         elif -late_ns > limits.ahead_ns_max:
-            self.reject(Reason.IN_THE_FUTURE, "A unit's time is after it was received; check its clock.")
+            self.reject(Reason.IN_THE_FUTURE, TIMES[Reason.IN_THE_FUTURE])
         elif late_ns > limits.age_ns_max:
-            self.reject(Reason.TOO_OLD, "A unit's time is too long before it was received; check its clock.")
+            self.reject(Reason.TOO_OLD, TIMES[Reason.TOO_OLD])
         else:
             sigma = UNIT_SIGMA_M if sigma_m is None else sigma_m
             self._units.append(
@@ -166,15 +271,33 @@ class Rows:
                 )
             )
 
-    def reject(self, reason: Reason, detail: str, sensor: int | None = None) -> None:
+    def reject(self, reason: Reason, detail: str, sensor: int | None = None, count: int = 1) -> None:
+        """Say why a message, or a part of it, is not used. To name the sensor is to say that it has been heard."""
         name = "" if sensor is None else self.catalogue.sensors[sensor].id
-        self.rejections.append(Rejection(self.received_ns, self.topic, reason, detail, name))
+        self.rejections.append(Rejection(self.received_ns, self.topic[:TOPIC_LONGEST], reason, detail, name, count))
+
+    def fault(self, kind: FaultKind, about: str, detail: str) -> None:
+        """Have technicians told. `about` is a name from configuration."""
+        self._faults.append(fault_of(kind, about, detail, self.received_ns))
+
+    def note_unknown_fields(self, names: Iterable[str], known: Iterable[str], sensor: int | None = None) -> None:
+        """Count fields that the format does not know, of a message that is used all the same."""
+        for name in islice(names, FIELDS_NOTED_MAX):
+            self.reject(
+                Reason.UNKNOWN_FIELD, f"The field {suggested(name, known)} is unknown; it was left out.", sensor
+            )
+
+    def _note_class(self, sensor: int, label: str, count: int = 1) -> None:
+        detail = f"The class {suggested(label, CLASS_OF_LABEL)} is unknown: taken for 'other'. Map it in the sensor's labels."
+        self.reject(Reason.UNKNOWN_CLASS, detail, sensor, count)
+        self.fault(FaultKind.FEED_SUSPECT, self.catalogue.sensors[sensor].id, detail)
 
     def sensor(self, feed: str, source: str) -> int | None:
         """The row of a registered sensor; an unregistered one is rejected here."""
         row = self.catalogue.index_of.get((feed, source))
         if row is None:
             self.reject(Reason.UNKNOWN_SENSOR, f"No sensor with source {source[:64]!r} is registered on feed {feed!r}.")
+        self.named = row
         return row
 
     def classes(self, sensor: int, shares: dict[str, float]) -> int:
@@ -188,6 +311,8 @@ class Rows:
             for label, share in shares.items():
                 name = dict(own).get(label, label)
                 named[name] = named.get(name, 0.0) + share
+                if not is_known_label(name):
+                    self._strange.setdefault(number, name)
             self._vectors.append(confused(likelihoods(named), confusion))
         return number
 
@@ -218,7 +343,7 @@ class Rows:
             return []
         self._plates.append(PlateText(self._token(clear), clear, _within_reach(observed_ns), sensor))
         weights = {clear: 0.0}
-        for text, weight in others.items():
+        for text, weight in islice(others.items(), CANDIDATES_MAX):
             if normalised(text) and np.isfinite(weight) and weight > 0:
                 weights[normalised(text)] = max(weights.get(normalised(text), 0.0), weight)
         weights[clear] = max(weights.values()) or 1.0
@@ -236,16 +361,18 @@ class Rows:
         """A source's own object id, as columns carry it."""
         return key_of(self.catalogue.sensors[sensor].id, object_id) or 1
 
-    def count(self) -> int:
-        """How much there is so far: a message that adds nothing has vanished."""
-        return len(self._whole) + len(self._looks) + len(self._signs) + len(self._units) + len(self.rejections)
+    def keys(self) -> NDArray[np.uint64]:
+        return np.array(self._keys, np.uint64)
 
-    def keys(self) -> list[int]:
-        return self._keys
+    def timeless(self) -> NDArray[np.bool_]:
+        return np.array([row[8] for row in self._whole], np.bool_)
+
+    def intake(self) -> Intake:
+        return self._meter.intake()
 
     def decoded(self) -> Decoded:
         n = len(self._whole)
-        columns = list(zip(*self._whole, strict=True)) if n else [()] * 8
+        columns = list(zip(*self._whole, strict=True)) if n else [()] * 9
         real = np.array(self._real, np.float64).reshape(n, 8)
         vectors = np.array([*self._vectors, np.full(len(CLASSES), 1 / len(CLASSES))])
         plates, shares = np.zeros((n, PLATES), np.uint64), np.zeros((n, PLATES))
@@ -270,6 +397,7 @@ class Rows:
         )
         looks = np.array(self._looks, np.int64).reshape(-1, 3)
         signs = np.array(self._signs, np.int64).reshape(-1, 3)
+        shed = [self._shed_of(sensor, *counted) for sensor, counted in self._shed.items()]
         return Decoded(
             readings,
             Looks(looks[:, 0], looks[:, 1], looks[:, 2].astype(np.int32)),
@@ -279,11 +407,33 @@ class Rows:
                 signs[:, 2].astype(np.int8),
                 np.array(self._values, np.float64),
             ),
-            tuple(self.rejections),
+            summed([*self.rejections, *(rejection for rejection, _ in shed)]),
             tuple(self._plates),
             tuple(self._units),
             tuple(self._pictures),
+            (*dict.fromkeys(self._faults), *(fault for _, fault in shed)),
         )
+
+    def _shed_of(self, sensor: int, received_ns: int, count: int) -> tuple[Rejection, Fault]:
+        """What is said of detections that there was no room for."""
+        limits, entry = self.catalogue.limits, self.catalogue.sensors[sensor]
+        detail = (
+            f"More detections than [limits] allow: {limits.members_max:,} a message, "
+            f"{limits.sensor_detections_per_s_max:,} a second of one sensor, {limits.detections_per_s_max:,} of all; "
+            "the rest was left out."
+        )
+        return (
+            Rejection(received_ns, entry.feed, Reason.OVER_LIMIT, detail, entry.id, count),
+            fault_of(FaultKind.LOAD_SHED, entry.id, detail, received_ns),
+        )
+
+
+def suggested(name: str, known: Iterable[str]) -> str:
+    """A name that a sender chose, cut short, with the known one that is nearest to it."""
+    names = list(known)
+    other = OTHER_NAMES.get(name.lower(), "")
+    close = [other] if other in names else get_close_matches(name.lower()[:32], names, 1)
+    return f"{name[:32]!r} (did you mean {close[0]!r}?)" if close else f"{name[:32]!r}"
 
 
 def _within_reach(time_ns: int) -> int:

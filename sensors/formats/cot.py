@@ -10,8 +10,8 @@ seconds; `stale` says when it no longer holds, which the age of the last word sa
 from xml.etree import ElementTree
 
 from model.rejections import Reason
-from model.time import ns_from_iso
 from sensors.catalogue import Feed
+from sensors.formats.bounds import BearingDeg, Latitude, Longitude, SigmaM, SpeedMps, Weight, converted, ns_from_text
 from sensors.formats.common import Rows
 
 UNKNOWN = 9_999_999.0
@@ -22,15 +22,24 @@ def subscriptions(feed: Feed) -> tuple[str, ...]:
     return () if feed.server else (f"{feed.topic}/#",)
 
 
+def source_in(_: Feed, __: str) -> str:
+    """Units are no sensors."""
+    return ""
+
+
 def read(_: Feed, __: str, payload: bytes, rows: Rows) -> None:
-    """Write what a message says into `rows`. Raises ValueError for what is not of this shape."""
+    """Write what a message says into `rows`. Raises Unusable for what is not of this shape."""
     if b"<!" in payload[:2000]:
         rows.reject(Reason.WRONG_SHAPE, "A document type in Cursor on Target: entities are not read.")
         return
     try:
         event = ElementTree.fromstring(payload)  # noqa: S314 - no entities, by the line above
-    except ElementTree.ParseError as error:
-        rows.reject(Reason.WRONG_SHAPE, f"Not XML: {error}.")
+    except (
+        ElementTree.ParseError,
+        LookupError,
+        ValueError,
+    ) as error:  # of an encoding that nobody knows, or cannot read
+        rows.reject(Reason.WRONG_SHAPE, f"Not XML: {error}."[:200])
         return
     point = event.find("point")
     if event.tag != "event" or point is None:
@@ -40,19 +49,20 @@ def read(_: Feed, __: str, payload: bytes, rows: Rows) -> None:
         rows.reject(Reason.NO_DETECTION, "Not a friend: only types that begin with a-f are units of ours.")
         return
     track, contact = event.find("detail/track"), event.find("detail/contact")
-    error_m = float(point.get("ce", UNKNOWN))
+    error_m = converted(point.get("ce", UNKNOWN), Weight, "ce")
     rows.unit(
         event.get("uid", ""),
-        ns_from_iso(event.get("time", "")),
-        float(point.get("lat", "nan")),
-        float(point.get("lon", "nan")),
+        ns_from_text(event.get("time", "")),
+        converted(point.get("lat"), Latitude, "lat"),
+        converted(point.get("lon"), Longitude, "lon"),
         name="" if contact is None else contact.get("callsign", ""),
-        sigma_m=error_m if 0 < error_m < UNKNOWN else None,
-        course_deg=None if track is None else _known(track.get("course")),
-        speed_mps=None if track is None else _known(track.get("speed")),
+        sigma_m=converted(error_m, SigmaM, "ce") if 0 < error_m < UNKNOWN else None,
+        course_deg=None if track is None else _stated(track.get("course"), BearingDeg, "course"),
+        speed_mps=None if track is None else _stated(track.get("speed"), SpeedMps, "speed"),
     )
 
 
-def _known(said: str | None) -> float | None:
-    value = float(said or UNKNOWN)
-    return value if value < UNKNOWN else None
+def _stated(text: str | None, kind: type[float], name: str) -> float | None:
+    """A number, or None where it is left out or said to be unknown."""
+    value = converted(text or UNKNOWN, Weight, name)
+    return converted(value, kind, name) if value < UNKNOWN else None

@@ -13,58 +13,56 @@ import msgspec
 
 from model.health import Sign
 from model.rejections import Reason
-from model.time import ns_from_seconds
 from sensors.catalogue import Feed
+from sensors.formats.bounds import EpochS, Label, Name, Pixel, PlateRead, Share, converted, ns_from_epoch_s
 from sensors.formats.common import Rows
 from sensors.readings import Place
 from sensors.repeats import key_of
-
-Number = int | float
 
 
 class Seen(msgspec.Struct, gc=False):
     """`after` of an event: the object as it is now. Frigate adds keys with every version; unknown ones pass."""
 
-    id: str
-    camera: str
-    label: str | None = None
+    id: Name
+    camera: Name
+    label: Label | None = None
     sub_label: Any = None  # null, a name, or [name, score]
-    frame_time: Number | None = None
-    box: tuple[Number, Number, Number, Number] | None = None
-    score: Number | None = None
-    top_score: Number | None = None
+    frame_time: EpochS | None = None
+    box: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
+    score: Share | None = None
+    top_score: Share | None = None
     false_positive: bool | None = None
     recognized_license_plate: Any = None  # a plate, or [plate, score]
-    recognized_license_plate_score: Number | None = None
+    recognized_license_plate_score: Share | None = None
 
 
 class Event(msgspec.Struct, gc=False):
     """`<prefix>/events`."""
 
-    type: str
+    type: Name
     after: Seen | None = None
 
 
 class Reviewed(msgspec.Struct):
-    camera: str
+    camera: Name
 
 
 class Review(msgspec.Struct):
     """`<prefix>/reviews`: a summary of events that arrive by themselves."""
 
-    type: str
+    type: Name
     after: Reviewed | None = None
 
 
 class Update(msgspec.Struct):
     """`<prefix>/tracked_object_update`: what Frigate learnt of an object later."""
 
-    type: str
-    id: str | None = None
-    camera: str | None = None
-    plate: str | None = None
-    score: Number | None = None
-    timestamp: Number | None = None
+    type: Name
+    id: Name | None = None
+    camera: Name | None = None
+    plate: PlateRead | None = None
+    score: Share | None = None
+    timestamp: EpochS | None = None
 
 
 _event = msgspec.json.Decoder(Event)
@@ -84,8 +82,14 @@ def is_state(feed: Feed, topic: str) -> bool:
     return rest == ["available"] or (len(rest) == 3 and rest[1] == "status")
 
 
+def source_in(feed: Feed, topic: str) -> str:
+    """What the camera calls itself, by the topic alone."""
+    rest = topic[len(feed.topic) + 1 :].split("/")
+    return rest[0] if len(rest) == 3 else ""
+
+
 def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
-    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    """Write what a message says into `rows`. Raises msgspec's errors, or Unusable, for what is not of this shape."""
     match topic[len(feed.topic) + 1 :].split("/"):
         case ["events"]:
             _read_event(feed, _event.decode(payload), rows)
@@ -130,17 +134,17 @@ def _read_event(feed: Feed, event: Event, rows: Rows) -> None:
     if seen.box is None or seen.frame_time is None:
         rows.reject(Reason.NO_DETECTION, f"An event of type {event.type[:20]!r} without a box.", sensor)
         return
-    observed_ns = ns_from_seconds(seen.frame_time)
+    observed_ns = ns_from_epoch_s(seen.frame_time)
     x1, _, x2, y2 = seen.box
     score = seen.score if seen.score is not None else seen.top_score
-    score = 0.5 if score is None else float(score)
+    score = 0.5 if score is None else score
     plate, plate_score = _with_score(seen.recognized_license_plate, seen.recognized_license_plate_score)
     rows.detection(
         sensor,
         observed_ns,
         key=key_of(b"frigate", feed.id, seen.camera, seen.id, str(seen.frame_time)),
         place=Place.PIXEL,
-        where=((float(x1) + float(x2)) / 2, float(y2)),
+        where=((x1 + x2) / 2, y2),
         classes=rows.label(sensor, seen.label or "other", score),
         confidence=score if plate is None else min(score, plate_score),
         source=rows.source(sensor, seen.id),
@@ -154,7 +158,7 @@ def _read_update(feed: Feed, update: Update, rows: Rows) -> None:
     sensor = _heard(feed, update.camera, rows)
     if sensor is None or update.type != "lpr" or not update.plate or update.id is None:
         return
-    observed_ns = rows.received_ns if update.timestamp is None else ns_from_seconds(update.timestamp)
+    observed_ns = rows.received_ns if update.timestamp is None else ns_from_epoch_s(update.timestamp)
     rows.detection(
         sensor,
         observed_ns,
@@ -167,9 +171,10 @@ def _read_update(feed: Feed, update: Update, rows: Rows) -> None:
             str(update.timestamp),
         ),
         classes=rows.label(sensor, "vehicle", 0.9),
-        confidence=0.5 if update.score is None else float(update.score),
+        confidence=0.5 if update.score is None else update.score,
         source=rows.source(sensor, update.id),
         plates=rows.candidates(update.plate, {}, observed_ns, sensor),
+        timeless=update.timestamp is None,
     )
 
 
@@ -180,11 +185,13 @@ def _heard(feed: Feed, camera: str, rows: Rows) -> int | None:
     return sensor
 
 
-def _with_score(said: Any, score: Number | None) -> tuple[str | None, float]:
+def _with_score(said: Any, score: float | None) -> tuple[str | None, float]:
     """A plate and its score, from either of the forms that Frigate has used."""
-    if isinstance(said, list | tuple) and said and isinstance(said[0], str):
-        second = said[1] if len(said) > 1 and isinstance(said[1], int | float) else score
-        return said[0], 0.5 if second is None else float(second)
+    if isinstance(said, list) and said and isinstance(said[0], str):
+        score = (
+            converted(said[1], Share, "recognized_license_plate[1]") if len(said) > 1 and said[1] is not None else score
+        )
+        said = said[0]
     if isinstance(said, str) and said:
-        return said, 0.5 if score is None else float(score)
+        return converted(said, PlateRead, "recognized_license_plate"), 0.5 if score is None else score
     return None, 0.0

@@ -12,17 +12,18 @@ import msgspec
 
 from model.health import Sign
 from model.rejections import Reason
-from model.time import MS
 from sensors.catalogue import Feed
+from sensors.formats.bounds import EpochMs, Identity, Name, Percent, PlateRead, Unusable, converted, ns_from_epoch_ms
 from sensors.formats.common import Rows
 from sensors.repeats import key_of
 
-Number = int | float
+STREAMS_MAX = 1_000  # cameras of one agent whose state is read
+KNOWN_TYPES = "alpr_group, alpr_results, alpr_alert, vehicle or heartbeat"
 
 
 class Candidate(msgspec.Struct, gc=False):
-    plate: str = ""
-    confidence: Number = 0.0
+    plate: PlateRead = ""
+    confidence: Percent = 0.0
 
 
 class Plate(Candidate, gc=False):
@@ -30,27 +31,27 @@ class Plate(Candidate, gc=False):
 
 
 class Stream(msgspec.Struct):
-    camera_id: int | str | None = None
+    camera_id: Identity | None = None
     is_streaming: bool | int = True
 
 
 class Message(msgspec.Struct):
     """Any of the agent's messages; `data_type` says which, and so which fields matter."""
 
-    data_type: str = "alpr_group"  # the group inside an alert does not say so again
-    agent_uid: str | None = None
-    camera_id: int | str | None = None
-    camera_number: int | str | None = None  # what alerts call it
-    uuid: str | None = None
-    epoch_time: Number | None = None
+    data_type: Name | None = None
+    agent_uid: Name | None = None
+    camera_id: Identity | None = None
+    camera_number: Identity | None = None  # what alerts call it
+    uuid: Name | None = None
+    epoch_time: EpochMs | None = None
     results: list[Plate] | None = None
-    epoch_start: Number | None = None
-    epoch_end: Number | None = None
-    best_uuid: str | None = None
+    epoch_start: EpochMs | None = None
+    epoch_end: EpochMs | None = None
+    best_uuid: Name | None = None
     best_plate: Any = None
-    best_plate_number: str | None = None
-    best_confidence: Number | None = None
-    uuids: list[str] | None = None
+    best_plate_number: PlateRead | None = None
+    best_confidence: Percent | None = None
+    uuids: list[Name] | None = None
     is_preview: bool | None = None
     group: Any = None
     video_streams: list[Stream] | None = None
@@ -63,13 +64,18 @@ def subscriptions(feed: Feed) -> tuple[str, ...]:
     return (feed.topic, f"{feed.topic}/#")
 
 
+def source_in(feed: Feed, topic: str) -> str:
+    """What the reader calls itself, by the topic alone."""
+    return topic.rpartition("/")[2] if topic != feed.topic else ""
+
+
 def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
-    """Write what a message says into `rows`. Raises msgspec's errors for what is not of this shape."""
+    """Write what a message says into `rows`. Raises msgspec's errors, or Unusable, for what is not of this shape."""
     message = _message.decode(payload)
     if message.camera_id is None:
         message.camera_id = message.camera_number
     if message.camera_id is None and topic != feed.topic:
-        message.camera_id = topic.rpartition("/")[2]  # a bridge that names the camera in the topic alone
+        message.camera_id = source_in(feed, topic)  # a bridge that names the camera in the topic alone
     match message.data_type:
         case "alpr_results":
             _read_results(feed, message, payload, rows)
@@ -77,13 +83,19 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
             _read_group(feed, message, payload, rows)
         case "alpr_alert":
             if message.group is not None:
-                group = msgspec.convert(message.group, Message)
+                group = converted(message.group, Message, "group")  # which does not say again that it is one
                 group.camera_id = message.camera_id if group.camera_id is None else group.camera_id
                 _read_group(feed, group, payload, rows)
         case "heartbeat":
             _read_heartbeat(feed, message, rows)
+        case None:
+            raise Unusable(
+                Reason.WRONG_SHAPE,
+                f"No data_type: not a message of an OpenALPR agent, which says {KNOWN_TYPES}. Plates of other readers go to the "
+                "native topic …/detections/<sensor>.",
+            )
         case other:
-            rows.reject(Reason.UNKNOWN_EVENT, f"OpenALPR has no data_type {other[:40]!r} that we know.")
+            rows.reject(Reason.UNKNOWN_EVENT, f"OpenALPR has no data_type {other[:40]!r} that we know: {KNOWN_TYPES}.")
 
 
 def _read_results(feed: Feed, message: Message, payload: bytes, rows: Rows) -> None:
@@ -91,11 +103,12 @@ def _read_results(feed: Feed, message: Message, payload: bytes, rows: Rows) -> N
     if sensor is None:
         return
     observed_ns = _ns(message.epoch_time, rows.received_ns)
-    rows.look(sensor, observed_ns)
+    rows.look(sensor, observed_ns, empty=not message.results)
     frame = message.uuid if message.uuid else payload
-    for number, result in enumerate(message.results or []):
+    timeless = message.epoch_time is None and not message.uuid
+    for number, result in enumerate(rows.within(sensor, message.results or [])):
         key = key_of(b"alpr", feed.id, str(sensor), frame, str(number))
-        _detection(sensor, observed_ns, key, result, rows)
+        _detection(sensor, observed_ns, key, timeless, result, rows)
 
 
 def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> None:
@@ -104,9 +117,9 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
         return
     rows.sign(sensor, Sign.HEARD)
     best = (
-        msgspec.convert(message.best_plate, Plate)
+        converted(message.best_plate, Plate, "best_plate")
         if isinstance(message.best_plate, dict)
-        else Plate(message.best_plate if isinstance(message.best_plate, str) else "")
+        else Plate(converted(message.best_plate or "", PlateRead, "best_plate"))
     )
     best.plate = message.best_plate_number or best.plate
     best.confidence = message.best_confidence if message.best_confidence is not None else best.confidence
@@ -120,24 +133,24 @@ def _read_group(feed: Feed, message: Message, payload: bytes, rows: Rows) -> Non
         b"preview" if message.is_preview else b"",
     )
     end = message.epoch_end if message.epoch_end is not None else message.epoch_start
-    _detection(sensor, _ns(end, rows.received_ns), key, best, rows)
+    timeless = end is None and not first
+    _detection(sensor, _ns(end, rows.received_ns), key, timeless, best, rows)
 
 
-def _detection(sensor: int, observed_ns: int, key: int, read: Plate, rows: Rows) -> None:
+def _detection(sensor: int, observed_ns: int, key: int, timeless: bool, read: Plate, rows: Rows) -> None:
     rows.detection(
         sensor,
         observed_ns,
         key=key,
         classes=rows.label(sensor, "vehicle", 0.95),
-        confidence=float(read.confidence) / 100,
-        plates=rows.candidates(
-            read.plate, {c.plate: float(c.confidence) for c in read.candidates}, observed_ns, sensor
-        ),
+        confidence=read.confidence / 100,
+        plates=rows.candidates(read.plate, {c.plate: c.confidence for c in read.candidates}, observed_ns, sensor),
+        timeless=timeless,
     )
 
 
 def _read_heartbeat(feed: Feed, message: Message, rows: Rows) -> None:
-    for stream in message.video_streams or []:
+    for stream in (message.video_streams or [])[:STREAMS_MAX]:
         sensor = _row(feed, message.agent_uid, stream.camera_id, rows)
         if sensor is not None:
             rows.sign(sensor, Sign.ONLINE if stream.is_streaming else Sign.OFFLINE)
@@ -161,7 +174,5 @@ def _row(feed: Feed, agent_uid: str | None, camera_id: int | str | None, rows: R
     return exact if exact is not None else index.get((feed.id, str(camera_id)))
 
 
-def _ns(epoch_ms: Number | None, otherwise_ns: int) -> int:
-    if epoch_ms is None:
-        return otherwise_ns
-    return int(epoch_ms) * MS if abs(epoch_ms) < 1e16 else MS * 10**15
+def _ns(epoch_ms: float | None, otherwise_ns: int) -> int:
+    return otherwise_ns if epoch_ms is None else ns_from_epoch_ms(epoch_ms)

@@ -1,5 +1,6 @@
 """Floods: more than a site's limits allow. Memory and work stay bounded, and the other sensors are served."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,12 @@ import numpy as np
 from fusion.order import at_rest, fuse
 from fusion.settings import Settings
 from model.detections import Detections, Looks
+from model.faults import FaultKind
+from model.rejections import Reason
+from model.time import NS, iso_from_ns
 from model.tracks import Reasons, What
-from tests.builders import ONE_SECTOR, detections, sensors
+from runtime.advance import advance, beginning
+from tests.builders import ONE_SECTOR, T0, detections, messages, sensors, shipped_world
 
 BOUNDED = replace(Settings(), tracks_max=50, checkpoint_tracks_max=200)
 
@@ -53,3 +58,21 @@ def test_a_single_scan_of_more_tracks_than_all_checkpoints_may_hold_is_kept() ->
         state, _ = fuse(tight, few, ONE_SECTOR, state, flood(second, 100, 0), Looks.none(), None)
     assert len(state.checkpoints) == 1
     assert len(state.tracks) == BOUNDED.tracks_max
+
+
+def test_tracks_that_there_is_no_room_for_are_counted_and_told_by_sensor() -> None:
+    world = shipped_world()
+    world = replace(world, fusion=replace(world.fusion, tracks_max=5))
+    state, rejected, faults = beginning(world, T0), 0, set()
+    for second in range(1, 8):
+        said = {
+            "time": iso_from_ns(T0 + second * NS),
+            "detections": [{"bearing_deg": 7 * i + second, "range_m": 200 + 30 * i} for i in range(40)],
+        }
+        sent = messages((second + 0.05, "marchwarden/san-rafael/detections/radar-west", json.dumps(said).encode()))
+        state, outcome = advance(world, state, sent, T0 + (second + 1) * NS)
+        rejected += sum(r.count for r in outcome.rejections if r.reason == Reason.OVER_LIMIT)
+        faults |= {(fault.kind, fault.about) for fault in outcome.faults}
+        assert len(state.fusion.tracks) <= 5
+    assert rejected > 50
+    assert faults == {(FaultKind.LOAD_SHED, "radar-west")}

@@ -85,7 +85,7 @@ def row_is_marked(rows: Any) -> bool:
 
 MESSAGE_STAGES: dict[str, Callable[..., bool]] = {
     "opened": lambda m, *_: any(MARK in p for p in m.payloads),
-    "decode": lambda c, s, m: any(MARK in p for p in m.payloads),
+    "decode": lambda c, s, i, m: any(MARK in p for p in m.payloads),
     "place": lambda c, s, z, readings: bool((readings.confidence == 0.123).any()),
     "advance_health": lambda c, h, heard, unplaced: bool((heard.readings.confidence == 0.123).any()),
     "fuse": lambda se, c, s, st, rows, *_: bool((rows.confidence == 0.123).any()),
@@ -94,7 +94,7 @@ MESSAGE_STAGES: dict[str, Callable[..., bool]] = {
 
 
 def marked(at_s: float) -> bytes:
-    return said(at_s, 31.5, "planted")[:-1].replace(b'"person"', b'{"person": 1.0}') + b', "confidence": 0.123}'
+    return said(at_s, 31.38, "planted")[:-1].replace(b'"person"', b'{"person": 1.0}') + b', "confidence": 0.123}'
 
 
 @pytest.mark.parametrize("stage", MESSAGE_STAGES)
@@ -228,7 +228,7 @@ def test_a_fault_whose_incident_cannot_be_raised_is_counted_all_the_same(plant: 
 
 def test_a_plate_in_an_exceptions_words_is_in_no_fault_and_no_rejection(monkeypatch: pytest.MonkeyPatch) -> None:
     def raising(*given: Any) -> Any:
-        if any(MARK in p for p in given[2].payloads):
+        if any(MARK in p for p in given[3].payloads):
             raise ValueError("could not convert 'TST0001'")
         return decode(*given)
 

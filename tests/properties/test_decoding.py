@@ -6,8 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensors.decode import decode
-from sensors.repeats import Seen
+from tests.builders import decoded as decoded_alone
 from tests.builders import messages, shipped_world
 from tests.unit.test_formats import EPOCH_S, EUI, NATIVE, UP, frigate, group, uplink
 
@@ -53,7 +52,7 @@ VALID = st.sampled_from(
 
 
 def left_a_trace(topic: str, payload: bytes) -> bool:
-    _, decoded = decode(CATALOGUE, Seen.none(), messages((1.0, topic, payload)))
+    decoded = decoded_alone(CATALOGUE, messages((1.0, topic, payload)))
     return bool(len(decoded.readings) + len(decoded.looks) + len(decoded.signs) + len(decoded.rejections))
 
 

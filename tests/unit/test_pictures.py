@@ -9,12 +9,10 @@ import pytest
 from model.rejections import Reason
 from model.time import DAY_NS, NS
 from runtime.simulator.vendors import frigate_snapshot
-from sensors.decode import decode
 from sensors.pictures import LONGEST_PX, reduced
 from sensors.readings import Picture
-from sensors.repeats import Seen
 from sensors.vault import Pictures
-from tests.builders import T0, messages, shipped_world
+from tests.builders import T0, decoded, messages, shipped_world
 
 CATALOGUE = shipped_world().catalogue
 
@@ -63,7 +61,7 @@ def test_frigates_snapshots_are_read_and_what_is_none_is_rejected() -> None:
         (1.1, f"frigate/{camera}/person/snapshot", b"not a picture"),
         (1.2, "frigate/cam-99/person/snapshot", taken),
     )
-    _, heard = decode(CATALOGUE, Seen.none(), batch)
+    heard = decoded(CATALOGUE, batch)
     (picture,) = heard.pictures
     assert (CATALOGUE.sensors[picture.sensor].id, picture.label) == ("cam-05", "person")
     assert max(size_of(picture.jpeg)) == LONGEST_PX
