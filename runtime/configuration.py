@@ -18,6 +18,7 @@ import shapely
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from runtime.broker_access import access_mistakes
+from runtime.connection_check import secrecy_mistakes
 from runtime.crosscheck import crosscheck
 from runtime.entries import Configuration, Drawn, Reading, SourceFiles, Written
 from runtime.mistakes import Mistake, Mistakes, from_schema
@@ -85,7 +86,7 @@ def load(folder: Path, kept: SourceFiles | None = None) -> Configuration:
     )
     if kept is None:
         crosscheck(reading, configuration)
-        reading.mistakes += access_mistakes(configuration)
+        reading.mistakes += access_mistakes(configuration) + secrecy_mistakes(configuration)
     if reading.mistakes:
         raise Mistakes(list(dict.fromkeys(reading.mistakes)))
     return configuration

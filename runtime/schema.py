@@ -40,6 +40,7 @@ def _plain_topic(topic: str) -> str:
 
 Topic = Annotated[str, AfterValidator(_plain_topic)]
 BrokerUser = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.@-]*)?$", max_length=64)]
+PLAIN = "Beyond this machine everything is encrypted, unless this says that it is meant to go in the clear"
 BROKER_USER = "Its user name at the broker, for `marchwarden acl`; empty: "
 
 
@@ -77,6 +78,7 @@ class Mqtt(Strict):
     username: BrokerUser = ""
     password_file: str = ""
     tls_ca_file: str = ""  # empty: no TLS
+    plain: bool = Field(False, description=PLAIN)
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
 
 
@@ -91,6 +93,7 @@ class FeedEntry(Strict):
     ca_file: str = Field("", description="Certificate authority of that server, PEM; empty: no TLS")
     cert_file: str = Field("", description="Our own certificate for it, with its key in key_file")
     key_file: str = ""
+    plain: bool = Field(False, description=PLAIN)
 
 
 class Fusion(Strict):
@@ -165,6 +168,7 @@ class History(Strict):
     database: str = "marchwarden"  # bucket in 2.x and 3.x
     org: str = "-"
     token_file: str = ""
+    plain: bool = Field(False, description=PLAIN)
 
 
 class ConsoleEntry(Strict):
@@ -681,10 +685,11 @@ class MqttChannel(Channel):
 class HttpChannel(Channel):
     """What channels by HTTP have."""
 
-    url: Annotated[str, Field(pattern=r"^https?://")]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
     timeout_s: Positive = 5.0
     ca_file: str = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
     secret_file: str = Field("", description=SIGNED_WITH)
+    plain: bool = Field(False, description=PLAIN)
 
 
 class WebhookChannel(HttpChannel):
@@ -708,6 +713,7 @@ class CotChannel(Channel):
     ca_file: str = Field("", description="Certificate authority of the server, PEM; empty: no TLS")
     cert_file: str = Field("", description="Our own certificate, with its key in key_file")
     key_file: str = ""
+    plain: bool = Field(False, description=PLAIN)
     stale_s: Positive = 600.0
     timeout_s: Positive = 5.0
 
@@ -718,6 +724,7 @@ class EmailChannel(Channel):
     sender: str = Field(pattern=r"@")
     to: list[Annotated[str, Field(pattern=r"@")]] = Field(min_length=1)
     starttls: bool = True
+    plain: bool = Field(False, description=PLAIN)
     ca_file: str = ""
     username: str = ""
     password_file: str = ""

@@ -131,5 +131,6 @@ def test_what_is_sent_again_is_signed_anew() -> None:
 @pytest.mark.parametrize("secret", ["", "\n", "guess me"])
 def test_a_secret_that_is_none_is_a_mistake(site: Path, secret: str) -> None:  # noqa: F811
     (site / "secret").write_text(secret)
+    (site / "secret").chmod(0o600)
     change(site, "agencies.toml", 'kind = "mqtt"', 'kind = "mqtt"\nsecret_file = "secret"')
     assert any("can be guessed" in mistake for mistake in mistakes(site))

@@ -81,6 +81,7 @@ def with_files_of_its_own(site: Path, folder: Path) -> None:
     shutil.copy(certificates.authority, site / "authority.pem")
     shutil.copy(certificates.server, site / "console.pem")
     (site / "mqtt-password").write_text(PASSWORD + "\n")
+    (site / "mqtt-password").chmod(0o600)
     archive(site / "valley.pmtiles")
     text = (site / "site.toml").read_text()
     text = text.replace("[mqtt]\n", '[mqtt]\nusername = "marchwarden"\npassword_file = "mqtt-password"\n')

@@ -51,6 +51,7 @@ def console(site: Path) -> Iterator[str]:
 def test_it_is_served_over_tls_and_its_cookies_travel_over_nothing_else(tmp_path: Path) -> None:
     site, ours = site_at(tmp_path), Certificates(tmp_path / "ours")
     (site / "console.pem").write_bytes(ours.server.read_bytes())
+    (site / "console.pem").chmod(0o600)
     text = (site / "site.toml").read_text()
     (site / "site.toml").write_text(text + 'cert_file = "console.pem"\nkey_file = "console.pem"\n')
     kept = hashed("correct horse battery")

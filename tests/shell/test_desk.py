@@ -24,6 +24,7 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
     ):
         site = site_at(tmp_path, running.port)
         (site / "secret").write_text("strictly between the two of us\n")
+        (site / "secret").chmod(0o600)
         ca = f'ca_file = "{certificates.authority}"\n'
         channels = (
             f'kind = "webhook"\nurl = "{hook.url}"\nsecret_file = "secret"\n{ca}',

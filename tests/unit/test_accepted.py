@@ -48,6 +48,8 @@ def test_files_that_the_configuration_names_are_kept_and_the_plate_key_is_not(tm
     (site / "secret").mkdir()
     (site / "secret" / "mqtt").write_text("hush")
     (site / "plates.key").write_bytes(bytes(32))
+    for secret in ("secret/mqtt", "plates.key"):
+        (site / secret).chmod(0o600)
     accept_at(site)
     (site / "secret" / "mqtt").unlink()
     kept = found(site).configuration
