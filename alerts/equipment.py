@@ -13,6 +13,7 @@ from alerts.schedule import in_force
 from alerts.subjects import event_at
 from model.alerts import Detail, Event, EventKind, Evidence
 from model.health import Health
+from model.liveness import not_working, silence_ns
 from model.time import MS, NS
 
 # A recording keeps times of receipt to the microsecond; keys made from them must come out the same when it is replayed.
@@ -22,7 +23,7 @@ TAMPER_NS = 60 * NS  # a word of tampering stands for this long
 
 def equipment_events(ground: Ground, health: Health, now_ns: int) -> list[Event]:
     """An event for each thing that is wrong at `now_ns`, what is lost first and then why, in the order of rules."""
-    silent = silent_sensors(ground, health, now_ns)
+    silent = not_working(health, ground.sensors.silent_after_s, now_ns)
     return [
         event
         for kind, events in KINDS.items()
@@ -34,18 +35,8 @@ def equipment_events(ground: Ground, health: Health, now_ns: int) -> list[Event]
 
 def equipment_due_ns(ground: Ground, health: Health) -> list[int]:
     """When a sensor falls silent, or a word of tampering is old, of all that have not been heard again till then."""
-    silent = health.heard_ns + _limit_ns(ground)
+    silent = health.heard_ns + silence_ns(ground.sensors.silent_after_s)
     return [*silent.tolist(), *(health.tampered_ns[health.tampered_ns > 0] + TAMPER_NS).tolist()]
-
-
-def silent_sensors(ground: Ground, health: Health, now_ns: int) -> NDArray[np.bool_]:
-    """(n,) no word for longer than the registration allows, or its own word that it is down."""
-    return np.asarray((now_ns - health.heard_ns > _limit_ns(ground)) | health.offline)
-
-
-def _limit_ns(ground: Ground) -> NDArray[np.int64]:
-    """(n,) how long each sensor may say nothing."""
-    return (np.minimum(ground.sensors.silent_after_s, 1e9) * NS).astype(np.int64)
 
 
 def _silent(ground: Ground, rule: Rule, health: Health, silent: NDArray[np.bool_], now_ns: int) -> Iterator[Event]:

@@ -320,7 +320,7 @@ class SilenceGiven(Given):
 @router.get("/silences", operation_id="silences")
 def silences(desk: TheDesk, person: Seeing) -> list[dict[str, Any]]:
     """Those in force, that concern your agency."""
-    found: list[dict[str, Any]] = desk.outbox.status().get("silences", [])
+    found: list[dict[str, Any]] = desk.status().get("silences", [])
     return [s for s in found if s["matchers"].get("agency", "") in ("", person.agency) or not person.agency]
 
 
@@ -352,10 +352,14 @@ async def unsilence(desk: TheDesk, person: Silencing, key: Annotated[str, Path(m
 @router.get("/sensors", operation_id="sensors")
 def sensors(desk: TheDesk, _: Tending) -> dict[str, Any]:
     """Every sensor's condition, its share of nuisance alarms, and what was rejected and why."""
-    status = desk.outbox.status()
+    status = desk.status()
     return {
-        "service": status.get("service", {}),
-        "sensors": status.get("sensors", []),
+        "service": status["service"],
+        "condition": status["condition"],
+        "what": status["what"],
+        "down": status["down"],
+        "processes": status["processes"],
+        "sensors": status["sensors"],
         "dispositions": status.get("dispositions", []),
         "rejections": status["rejections"],
         "deliveries": status["deliveries"],

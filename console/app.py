@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,9 +17,10 @@ from console.guard import Guard, Measuring, Refused, TheDesk, invalid_request
 from console.live import Hub
 from console.metrics import TEXT, exposition
 from console.throttle import SignInThrottle
+from model.liveness import ServiceCondition, down
+from model.time import NS
 
 STATIC = Path(__file__).parent / "static"
-BEHIND_S = 30.0  # further behind than this, the service is not ready
 
 
 def make_app(desk: Desk) -> ASGIApp:
@@ -29,7 +29,7 @@ def make_app(desk: Desk) -> ASGIApp:
     @asynccontextmanager
     async def lives(app: FastAPI) -> AsyncIterator[None]:
         app.state.hub = await asyncio.to_thread(Hub, desk)
-        looking = asyncio.create_task(app.state.hub.run())
+        looking = asyncio.create_task(desk.supervise("live view", app.state.hub.run))
         yield
         looking.cancel()
         with suppress(asyncio.CancelledError):
@@ -56,21 +56,20 @@ def _signs_of_life(app: FastAPI) -> None:
     @app.get("/metrics", operation_id="metrics", response_class=PlainTextResponse, responses=Refused)
     def metrics(desk: TheDesk, _: Measuring) -> Response:
         """For Prometheus."""
-        return Response(exposition(desk.outbox.status(), desk.now_s()), media_type=TEXT)
+        return Response(exposition(desk.status()), media_type=TEXT)
 
-    @app.get("/live", operation_id="alive", responses={400: Refused[400]})
-    async def alive() -> dict[str, str]:
-        """The console answers."""
+    @app.get("/live", operation_id="alive", responses={400: Refused[400], 503: {"description": "What is down"}})
+    def alive(desk: TheDesk) -> dict[str, str]:
+        """Every process, thread and task of the service runs."""
+        names = [name for name, _ in down(desk.processes(), int(desk.now_s() * NS))]
+        if names:
+            raise HTTPException(503, f"Down: {', '.join(names)}.")
         return {"status": "alive"}
 
     @app.get("/ready", operation_id="ready", responses={400: Refused[400], 503: {"description": "Not ready, and why"}})
     def ready(desk: TheDesk) -> dict[str, str]:
         """The service runs, hears its broker, and keeps up."""
-        service: dict[str, Any] = desk.outbox.status().get("service", {})
-        if not service:
-            raise HTTPException(503, "The service has not run yet.")
-        if not service["connected"]:
-            raise HTTPException(503, "The broker is away.")
-        if service["behind_s"] > BEHIND_S:
-            raise HTTPException(503, f"The service is {service['behind_s']} s behind.")
+        status = desk.status()
+        if status["condition"] != ServiceCondition.RUNNING:
+            raise HTTPException(503, status["what"])
         return {"status": "ready"}

@@ -1,7 +1,7 @@
 """All that the console works with: put together by the runtime from configuration, and given to every part of it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,6 +12,8 @@ from console.records import Records
 from console.scope import Areas
 from console.tiles import Tiles
 from history.store import Store
+from model.liveness import judged
+from model.time import NS
 
 T = TypeVar("T")
 
@@ -48,11 +50,17 @@ class Desk:
     hosts: tuple[str, ...]  # by which names it may be called
     secure: bool  # TLS: cookies only travel over it
     now_s: Callable[[], float]
+    supervise: Callable[[str, Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]  # keeps a named task going
+    processes: Callable[[], list[dict[str, Any]]]  # what each process of the service last said of itself
 
     @property
     def outbox(self) -> Outbox:
         """The calling thread's own connection."""
         return self.outboxes()
+
+    def status(self) -> dict[str, Any]:
+        """What the service last said of itself, as it is to be read now."""
+        return judged(self.outbox.status(), self.processes(), int(self.now_s() * NS))
 
     @property
     def records(self) -> Records:

@@ -15,6 +15,7 @@ import msgspec
 from console.desk import Desk
 from console.people import May, Person
 from console.scope import tracks_for
+from model.liveness import ALIVE
 
 POLL_S = 0.1
 STATUS_S = 5.0
@@ -57,7 +58,7 @@ class Hub:
     def _read_status(self) -> bool:
         if time.monotonic() - self._status_at < STATUS_S:
             return False
-        self.status_event = event("status", condition(self._desk.outbox.status()))
+        self.status_event = event("status", condition(self._desk.status()))
         self._status_at = time.monotonic()
         return True
 
@@ -67,10 +68,15 @@ class Hub:
             mark = (file.st_mtime_ns, file.st_ino)
             if mark == self._file:
                 return False
-            self.picture = msgspec.json.decode(self._desk.picture.read_bytes())
+            picture = msgspec.json.decode(self._desk.picture.read_bytes())
         except FileNotFoundError:  # the service has not seen anything yet
             return False
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return False  # the next one comes with the next scan; until then the page shows the age of this one
         self._file = mark
+        if not _is_picture(picture):
+            return False
+        self.picture = picture
         self.pictures += 1
         return True
 
@@ -104,6 +110,18 @@ class Hub:
             found = (newest, frozenset(s for record in open_ones for s in record["subjects"]))
             self._subjects[agency] = found
         return found[1]
+
+
+def _is_picture(picture: Any) -> bool:
+    """Is it what the pipeline writes? Another program, or a damaged disk, may have left something else."""
+    if not isinstance(picture, dict):
+        return False
+    tracks, units = picture.get("tracks"), picture.get("units")
+    return isinstance(tracks, list) and isinstance(units, list) and all(map(_is_track, tracks))
+
+
+def _is_track(row: Any) -> bool:
+    return isinstance(row, list) and [type(value) for value in row[:3]] == [str, float, float]
 
 
 async def stream(hub: Hub, person: Person, after: int, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
@@ -153,7 +171,9 @@ def condition(status: dict[str, Any]) -> dict[str, Any]:
     service = status.get("service", {})
     sensors = status.get("sensors", [])
     return {
-        "running": bool(service),
+        "running": status["condition"] in ALIVE,
+        "condition": status["condition"],
+        "down": len(status["down"]),
         "time": service.get("time"),
         "behind_s": service.get("behind_s"),
         "connected": service.get("connected", False),
@@ -161,5 +181,5 @@ def condition(status: dict[str, Any]) -> dict[str, Any]:
         "waiting": status["deliveries"]["waiting"],
         "dead": status["deliveries"]["dead"],
         "sensors": len(sensors),
-        "offline": [s["sensor"] for s in sensors if s["offline"]],
+        "offline": [s["sensor"] for s in sensors if s["condition"] in ("offline", "silent")],
     }

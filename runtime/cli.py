@@ -24,19 +24,19 @@ from alerts.outbox import UnknownAlert
 from history.query import as_csv, as_json_lines, readable
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
+from model.liveness import ALIVE
 from model.stored import Damaged, UnreadableFormat
-from model.time import NS, iso_from_ns, ns_from_iso
+from model.time import NS, ns_from_iso
 from runtime import recording
 from runtime.accepted import configuration_in_use
 from runtime.commands import accounts, alerts, audit, rules
 from runtime.commands.acl import acl
-from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, outbox_of, people
+from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, people, status_of
 from runtime.configuration import load
 from runtime.demo import demonstrate
 from runtime.editor_schema import write_schemas
 from runtime.mistakes import Mistakes, render
 from runtime.places import Places, exercise_key, history_of
-from runtime.process_report import ProcessReport, read_reports
 from runtime.replay import Tally
 from runtime.replay import replay as replayed
 from runtime.score.alerts import read_alerts, score_alerts
@@ -46,6 +46,7 @@ from runtime.service import AlreadyRunning, serve
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import NoConnection, address, play
 from runtime.simulator.seeing import simulated
+from runtime.status_text import show_status
 from runtime.world import warnings_of, world_of
 from sensors.journal import read_whole
 from sensors.keys import KeyUnusable
@@ -241,41 +242,15 @@ def record(
 
 @app.command(epilog="Example: marchwarden status configs")
 def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False) -> None:
-    """How the service and its sensors are, what waits, and what was rejected and why."""
-    c = configuration_in_use(site)
-    reports = read_reports(Places(c.state).processes)
-    said = outbox_of(c).status() | {"processes": msgspec.to_builtins(reports)}
+    """How the service and its sensors are, what waits, and what was rejected and why. Exit 1 where the service does not run."""
+    found = status_of(configuration_in_use(site))
+    running = found["condition"] in ALIVE
     if as_json:
-        print(json.dumps(said))
-        return
-    console = Console()
-    for name, value in (said.get("service") or {"service": "has not run yet"}).items():
-        console.print(f"{name:>16}  {value}", highlight=False)
-    console.print(
-        f"{'deliveries':>16}  " + ", ".join(f"{v} {k}" for k, v in said["deliveries"].items()), highlight=False
-    )
-    for report in reports:
-        _configuration_in_use(report)
-    if said["faults"]:
-        console.print(_fault_table(said["faults"]))
-    rejected = Table(
-        "rejected", "count", "feed or topic", "sensor", "last", "why", title="Messages and detections not used"
-    )
-    for r in said["rejections"]:
-        rejected.add_row(
-            r["reason"], f"{r['count']:,}", r["topic"], r["sensor"], iso_from_ns(r["last_ns"])[:19], r["detail"]
-        )
-    console.print(rejected)
-    sensors = Table("sensor", "last heard", "messages", "rejected", "battery", title="Sensors")
-    for s in said.get("sensors", []):
-        sensors.add_row(
-            s["sensor"] + (" (offline)" if s["offline"] else ""),
-            (s["heard"] or "never")[:19],
-            f"{s['messages']:,}",
-            f"{s['rejected']:,}",
-            "" if s["battery"] is None else f"{s['battery']:.0%}",
-        )
-    console.print(sensors)
+        print(json.dumps(found))
+    else:
+        show_status(found)
+    if not running:
+        raise typer.Exit(1)
 
 
 @app.command(
@@ -327,17 +302,6 @@ def history(
         people.print(f"Cut at {limit} rows: --limit gives more.", markup=False)
 
 
-def _configuration_in_use(report: ProcessReport) -> None:
-    """Which configuration is in use, and what of the folder is not."""
-    if report.configuration is None:
-        return
-    people.print(f"The configuration accepted {report.configuration.accepted} is in use.", markup=False)
-    refused = report.configuration.refused
-    if refused is not None:
-        found = "\n".join(refused.mistakes)
-        people.print(f"IT IS NOT WHAT THE FOLDER HOLDS, which was refused {refused.time}:\n{found}", markup=False)
-
-
 def _summary(tally: Tally, as_json: bool) -> None:
     if as_json:
         print(json.dumps(tally.as_record()))
@@ -355,14 +319,6 @@ def _summary(tally: Tally, as_json: bool) -> None:
         people.print(f"  set aside: {reason} {count:,}", markup=False)
     for (reason, detail), count in tally.rejected.most_common(50):
         people.print(f"  rejected: {reason} {count:,}: {detail}", markup=False)
-
-
-def _fault_table(faults: list[dict[str, Any]]) -> Table:
-    table = Table("fault", "about", "count", "last", "what", title="System faults")
-    for f in faults:
-        last = iso_from_ns(f["last_ns"])[:19] + (", not in the journal yet" if f["waiting"] else "")
-        table.add_row(f["kind"], f["about"], f"{f['count']:,}", last, f["detail"])
-    return table
 
 
 def _flat(result: dict[str, Any]) -> Iterator[tuple[str, Any]]:

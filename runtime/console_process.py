@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from alerts import audit
@@ -29,7 +30,9 @@ from runtime.accepted import configuration_in_use
 from runtime.crosscheck import LOOPBACK
 from runtime.entries import Configuration
 from runtime.places import Places, audit_key, exercise_key, history_of
+from runtime.process_report import Reporter, read_reports
 from runtime.scene import areas, scene_of, site_names
+from runtime.supervision import Tasks, described
 from runtime.world import world_of
 from sensors.vault import Pictures
 
@@ -37,8 +40,8 @@ ORPHANED_S = 1.0
 CONNECTIONS_MAX = 1000  # more at once are answered with 503, so that files are left for the database
 
 
-def desk_of(c: Configuration) -> Desk:
-    """The desk of a site."""
+def desk_of(c: Configuration, tasks: Tasks) -> Desk:
+    """The desk of a site, whose tasks are kept going by `tasks`."""
     places, said = Places(c.state), c.site.console
 
     lasting = Lasting(int(said.session_hours * 3600), int(said.idle_minutes * 60))
@@ -73,6 +76,8 @@ def desk_of(c: Configuration) -> Desk:
         hosts=(*LOOPBACK, said.host, *said.names),
         secure=bool(said.cert_file),
         now_s=time.time,
+        supervise=tasks.run,
+        processes=lambda: msgspec.to_builtins(read_reports(places.processes)),
     )
 
 
@@ -81,13 +86,13 @@ def _tiles(c: Configuration) -> Tiles | None:
     base_map = c.site.console.base_map
     try:
         return Tiles(c.path(base_map)) if base_map else None
-    except (OSError, ValueError) as error:
-        print(
-            f"The base map {base_map} cannot be read: {error}. The map is shown without it.",
-            file=sys.stderr,
-            flush=True,
-        )
+    except Exception as error:  # the reader has an exception of its own for each way to be no archive
+        _say(f"The base map {base_map} cannot be read: {described(error)}. The map is shown without it.")
         return None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 async def serve(c: Configuration, parent: int) -> None:
@@ -97,7 +102,15 @@ async def serve(c: Configuration, parent: int) -> None:
         (said.host, said.port), family=socket.AF_INET6 if ":" in said.host else socket.AF_INET
     )
     host, port = listening.getsockname()[:2]
-    places, desk = Places(c.state), desk_of(c)
+    places = Places(c.state)
+
+    def on_end(name: str, error: str) -> None:
+        _say(f"The console's {name} is down: {error} It is started again.")
+        reporter.soon()
+
+    tasks = Tasks(on_end)
+    reporter = Reporter(places.processes, "console", tasks.parts)
+    desk = desk_of(c, tasks)
     config = uvicorn.Config(
         make_app(desk),
         http=TimedHttp,
@@ -115,15 +128,18 @@ async def serve(c: Configuration, parent: int) -> None:
 
     async def while_not_orphaned() -> None:
         while os.getppid() == parent:
+            await asyncio.to_thread(reporter.tick)
             await asyncio.sleep(ORPHANED_S)
         server.should_exit = True
+        await asyncio.Event().wait()  # until it is cancelled, when the server has ended
 
     address = f"{'https' if said.cert_file else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
     places.console.write_text(address + "\n")
-    print(f"The console is at {address}", file=sys.stderr, flush=True)
-    watching = asyncio.create_task(while_not_orphaned())
+    _say(f"The console is at {address}")
+    watching = asyncio.create_task(tasks.run("process report", while_not_orphaned))
     await server.serve(sockets=[listening])
     watching.cancel()
+    reporter.write(ended=True)
 
 
 def main(folder: Path, parent: int) -> int:
@@ -131,7 +147,7 @@ def main(folder: Path, parent: int) -> int:
     try:
         asyncio.run(serve(configuration_in_use(folder), parent))
     except OSError as error:
-        print(f"The console cannot be served: {error}.", file=sys.stderr, flush=True)
+        _say(f"The console cannot be served: {error}.")
         return 1
     return 0
 

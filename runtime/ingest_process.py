@@ -13,6 +13,8 @@ from runtime.accepted import configuration_in_use
 from runtime.channels import address, password_of
 from runtime.entries import Configuration
 from runtime.places import Places
+from runtime.process_report import Reporter
+from runtime.supervision import Threads
 from runtime.world import feeds_of
 from sensors.ingest import Actions, Broker, Ingest
 from sensors.journal import JournalTaken, Writer
@@ -36,7 +38,22 @@ def main(folder: Path, parent: int) -> int:
         str(c.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
         mqtt.keepalive_s,
     )
-    streams = tuple(TakStream(server, _say) for server in _tak_servers(c))
+
+    def on_end(name: str, error: str) -> None:
+        _say(f"The {name} is down: {error} It is started again.")
+        reporter.soon()
+
+    threads = Threads(on_end)
+    reporter = Reporter(places.processes, "ingest", threads.parts)
+    streams = tuple(TakStream(server, _say, threads.stopping) for server in _tak_servers(c))
+    for stream in streams:
+        threads.start(stream.name, stream.run)
+
+    def stop() -> bool:
+        """Asked twenty times a second, by the loop that does the work."""
+        reporter.tick()
+        return bool(ended) or os.getppid() != parent
+
     with _writer(places) as journal:
         Ingest(
             broker,
@@ -46,9 +63,9 @@ def main(folder: Path, parent: int) -> int:
             _say,
             Actions(outbox.waiting_actions, outbox.actions_taken),
             streams,
-        ).run(lambda: bool(ended) or os.getppid() != parent)
-    for stream in streams:
-        stream.close()
+        ).run(stop)
+    threads.stop()
+    reporter.write(ended=True)
     return 0
 
 

@@ -23,6 +23,7 @@ from geo.frames import wgs84_from_plane
 from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.alerts import Incident
 from model.faults import FaultKind, fault_of
+from model.liveness import sensor_conditions
 from model.messages import Messages
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning, carried_over
@@ -300,11 +301,13 @@ class Pipeline:
     def _status(self) -> dict[str, Any]:
         assert self.state is not None
         health, now_ns = self.state.health, time.time_ns()
+        conditions = sensor_conditions(health, self._world.catalogue.columns.silent_after_s, self.state.now_ns)
         sensors = [
             {
                 "sensor": sensor.id,
                 "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] + health.rejected[i] else None,
                 "offline": bool(health.offline[i]),
+                "condition": conditions[i].value,
                 "messages": int(health.messages[i]),
                 "rejected": int(health.rejected[i]),
                 "battery": None if np.isnan(health.battery[i]) else round(float(health.battery[i]), 2),

@@ -6,10 +6,14 @@ database, so that they can be written and read while the database is locked, ful
 
 import os
 import secrets
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+
+from model.time import iso_from_ns
 
 EVERY_S = 2.0
 
@@ -48,6 +52,43 @@ class ProcessReport(msgspec.Struct, frozen=True):
     ended: bool = False  # in order
     parts: tuple[Part, ...] = ()
     configuration: InUse | None = None
+
+
+class Reporter:
+    """Writes the report of this process whenever it is due. Called from the loop that does the process's work: a process whose
+    loop stands still says nothing."""
+
+    def __init__(
+        self,
+        folder: Path,
+        process: str,
+        parts: Callable[[], tuple[Part, ...]],
+        configuration: Callable[[], InUse | None] = lambda: None,
+    ) -> None:
+        self._folder, self._process, self._parts, self._configuration = folder, process, parts, configuration
+        self._started, self._due_s = iso_from_ns(time.time_ns()), 0.0
+
+    def tick(self) -> None:
+        if time.monotonic() >= self._due_s:
+            self.write()
+
+    def soon(self) -> None:
+        """Something has changed: the next tick writes. May be called from any thread."""
+        self._due_s = 0.0
+
+    def write(self, ended: bool = False) -> None:
+        self._due_s = time.monotonic() + EVERY_S
+        report = ProcessReport(
+            self._process,
+            os.getpid(),
+            self._started,
+            iso_from_ns(time.time_ns()),
+            ended,
+            () if ended else self._parts(),
+            self._configuration(),
+        )
+        with suppress(OSError):  # a report that is missing says that nothing is known of us, which is then true
+            write_report(self._folder, report)
 
 
 def write_report(folder: Path, report: ProcessReport) -> None:

@@ -5,7 +5,6 @@ Three processes: `ingest_process` fills the journal, this one reads it, `console
 
 import fcntl
 import gc
-import os
 import sqlite3
 import threading
 import time
@@ -25,7 +24,7 @@ from runtime.entries import Configuration
 from runtime.mistakes import Mistake, Mistakes
 from runtime.pipeline import Pipeline
 from runtime.places import Places, plate_key
-from runtime.process_report import EVERY_S, InUse, ProcessReport, Refused, write_report
+from runtime.process_report import InUse, Refused, Reporter
 from runtime.supervision import described
 from runtime.world import world_of
 
@@ -81,8 +80,13 @@ class Service:
 
     def __init__(self, folder: Path, in_use: Accepted, refused: Refused | None, report: Say) -> None:
         self._folder, self._in_use, self._refused, self._report = folder, in_use, refused, report
-        self._started, self._report_due_s = iso_from_ns(time.time_ns()), 0.0
         self._pipeline = Pipeline(in_use.configuration, report)
+        self._reporter = Reporter(
+            Places(in_use.configuration.state).processes,
+            "service",
+            lambda: (*self._children.parts(), *self._workers.parts(), *self._anchoring.parts()),
+            lambda: InUse(self._in_use.digest, self._in_use.time, self._refused),
+        )
         self._start_parts()
 
     def run_once(self, stop: threading.Event) -> bool:
@@ -112,7 +116,7 @@ class Service:
             self._configure(stop)
             self._start_parts()
             self._report("The new configuration is in use.")
-        self._write_report()
+        self._reporter.write()
 
     def _configure(self, stop: threading.Event) -> None:
         try:
@@ -132,7 +136,7 @@ class Service:
             self._report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
         self._workers.stop()
         self._anchoring.stop()
-        self._write_report(ended=True)
+        self._reporter.write(ended=True)
 
     def _start_parts(self) -> None:
         c = self._in_use.configuration
@@ -155,25 +159,14 @@ class Service:
 
     def _on_end(self, name: str, error: str) -> None:
         self._report(f"The {name} is down: {error} It is started again.")
+        self._reporter.soon()
 
     def _on_failure(self, name: str, detail: str) -> None:
         self._report(f"The {name} has failed: {detail} It is tried again.")
 
     def _look_after(self) -> None:
         self._children.look()
-        if time.monotonic() >= self._report_due_s:
-            self._write_report()
-
-    def _write_report(self, ended: bool = False) -> None:
-        self._report_due_s = time.monotonic() + EVERY_S
-        places = Places(self._in_use.configuration.state)
-        in_use = InUse(self._in_use.digest, self._in_use.time, self._refused)
-        now = iso_from_ns(time.time_ns())
-        parts = () if ended else (*self._children.parts(), *self._workers.parts(), *self._anchoring.parts())
-        with suppress(OSError):  # a report that is missing says that nothing is known of us, which is then true
-            write_report(
-                places.processes, ProcessReport("service", os.getpid(), self._started, now, ended, parts, in_use)
-            )
+        self._reporter.tick()
 
     def _resume(self, error: Exception, stop: threading.Event) -> None:
         """Take up what is on disk, as soon as the disk lets us."""

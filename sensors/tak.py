@@ -1,4 +1,5 @@
-"""A TAK server's stream of Cursor on Target, as messages for the journal. A thread reads it; the ingest takes what has come.
+"""A TAK server's stream of Cursor on Target, as messages for the journal. The ingest takes what has come; `run` reads it, in a
+thread that the runtime keeps going.
 
 The protocol has no answers, so what is said while nobody listens is lost; the next word of each unit says where it is by then.
 """
@@ -30,15 +31,12 @@ class TakServer:
 
 
 class TakStream:
-    """Events of one server, however often it goes away. `close` ends it."""
+    """Events of one server, however often it goes away, until `stop`."""
 
-    def __init__(self, server: TakServer, report: Callable[[str], None]) -> None:
-        self.topic = server.topic
-        self._server, self._report = server, report
+    def __init__(self, server: TakServer, report: Callable[[str], None], stop: threading.Event) -> None:
+        self.topic, self.name = server.topic, f"TAK stream {server.host}:{server.port}"
+        self._server, self._report, self._stop = server, report, stop
         self._events: queue.Queue[bytes] = queue.Queue(WAITING_MAX)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"tak {server.host}", daemon=True)
-        self._thread.start()
 
     def taken(self) -> list[bytes]:
         """All that has come since the last time."""
@@ -47,11 +45,8 @@ class TakStream:
             found.append(self._events.get())
         return found
 
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(2 * READ_S)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Read, until `stop`."""
         wait_s = FIRST_WAIT_S
         while not self._stop.is_set():
             try:

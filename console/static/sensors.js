@@ -6,6 +6,19 @@ import { t } from "./text.js";
 import { age, whole } from "./times.js";
 import { sensor as nameOf } from "./words.js";
 
+// What the service computes from age, for this page, the commands, the metrics and the rules on silent sensors alike.
+const ORDER = ["offline", "silent", "unknown", "never_heard", "working"];
+
+function state(condition) {
+  switch (condition) {
+    case "offline": return el("span", { class: "wrong" }, `▲ ${t("down")}`);
+    case "silent": return el("span", { class: "wrong" }, `▲ ${t("silent")}`);
+    case "working": return el("span", { class: "good" }, `● ${t("heard")}`);
+    case "never_heard": return el("span", {}, `○ ${t("never")}`);
+    default: return el("span", {}, `○ ${t("unknown")}`);
+  }
+}
+
 export async function show() {
   const said = await get("sensors");
   const share = new Map();
@@ -13,12 +26,12 @@ export async function show() {
     const sum = share.get(d.sensor) ?? [0, 0];
     share.set(d.sensor, [sum[0] + d.nuisance, sum[1] + d.nuisance + d.genuine]);
   }
-  const order = [...said.sensors].sort((a, b) => b.offline - a.offline || !a.heard - !b.heard || a.sensor.localeCompare(b.sensor));
+  const order = [...said.sensors].sort((a, b) => ORDER.indexOf(a.condition) - ORDER.indexOf(b.condition) || a.sensor.localeCompare(b.sensor));
   $("#view-sensors").replaceChildren(
     el("h2", {}, `${t("sensors")} (${said.sensors.length})`),
     table([t("sensor"), t("state"), t("last_heard"), t("messages"), t("rejected"), t("battery"), t("nuisance_share")], order.map((s) => [
       `${nameOf(s.sensor)} (${s.sensor})`,
-      s.offline ? el("span", { class: "wrong" }, `▲ ${t("down")}`) : s.heard ? el("span", { class: "good" }, `● ${t("heard")}`) : el("span", {}, `○ ${t("never")}`),
+      state(s.condition),
       s.heard ? el("time", { title: s.heard }, `${whole(s.heard)} (${age(s.heard)})`) : t("never"),
       { number: s.messages }, { number: s.rejected }, { number: s.battery === null ? "" : `${Math.round(s.battery * 100)} %` },
       { number: share.has(s.sensor) ? `${Math.round((100 * share.get(s.sensor)[0]) / share.get(s.sensor)[1])} % / ${share.get(s.sensor)[1]}` : "" },

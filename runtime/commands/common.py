@@ -3,16 +3,19 @@
 import getpass
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 
 from alerts import audit as audit_log
 from alerts.outbox import Outbox
+from model.liveness import judged
 from model.time import iso_from_ns
 from runtime.entries import Configuration
 from runtime.places import Places, audit_key
+from runtime.process_report import read_reports
 
 people = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -33,6 +36,13 @@ def audited(c: Configuration, by: str, what: str, about: str, reason: str) -> No
     """A line in the audit log."""
     places = Places(c.state)
     audit_log.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who(by), what, about, reason)
+
+
+def status_of(c: Configuration) -> dict[str, Any]:
+    """What the service last said of itself, as it is to be read now."""
+    places = Places(c.state)
+    reports = msgspec.to_builtins(read_reports(places.processes))
+    return judged(outbox_of(c).status(), reports, time.time_ns())
 
 
 def outbox_of(c: Configuration) -> Outbox:

@@ -174,14 +174,14 @@ def test_over_a_wrecked_folder_processes_and_the_service_come_back_with_the_acce
             status = json.loads(marchwarden("status", site, "--json").stdout)
             (own,) = (p["configuration"] for p in status["processes"] if p["process"] == "service")
             assert "is not TOML" in own["refused"]["mistakes"][0]
-            assert "IT IS NOT WHAT THE FOLDER HOLDS" in marchwarden("status", site).stderr
+            assert "IT IS NOT WHAT THE FOLDER HOLDS" in marchwarden("status", site).stdout
             sender.walk_over_the_line()
             outbox = Outbox(site / "state" / "marchwarden.db")
             until(lambda: outbox.status()["service"]["detections"] >= 12, "they were taken in")
             restore(whole, site)
             os.kill(service_pid(site), signal.SIGHUP)
             until(lambda: "The new configuration is in use." in log.read_text(), "the folder is taken once it is whole")
-            assert "IT IS NOT WHAT" not in marchwarden("status", site).stderr
+            assert "IT IS NOT WHAT" not in marchwarden("status", site).stdout
         sender.close()
     assert "Traceback" not in log.read_text()
 

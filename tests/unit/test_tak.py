@@ -1,5 +1,6 @@
 """A TAK server's stream, read from a real socket."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ def test_events_come_whole_however_the_stream_is_cut_and_the_server_may_go_away(
     certificates = Certificates(tmp_path) if secure else None
     said: list[str] = []
     with tak(certificates) as server:
+        stop = threading.Event()
         stream = TakStream(
             TakServer("cot/tak", "127.0.0.1", server.port, str(certificates.authority) if certificates else ""),
             said.append,
+            stop,
         )
+        reader = threading.Thread(target=stream.run)
+        reader.start()
         got: list[bytes] = []
         until(lambda: server.clients, "the stream connected")
         server.say(ONE + TWO[:12])
@@ -31,16 +36,21 @@ def test_events_come_whole_however_the_stream_is_cut_and_the_server_may_go_away(
         until(lambda: server.clients, "the stream connected again")
         server.say(TWO)
         until(lambda: got.extend(stream.taken()) or len(got) == 4, "and reads on")
-        stream.close()
+        stop.set()
+        reader.join()
     assert any("closed the connection" in text for text in said)
 
 
 def test_a_stream_without_end_is_no_event_and_fills_no_memory() -> None:
     with tak() as server:
-        stream = TakStream(TakServer("cot/tak", "127.0.0.1", server.port), lambda _: None)
+        stop = threading.Event()
+        stream = TakStream(TakServer("cot/tak", "127.0.0.1", server.port), lambda _: None, stop)
+        reader = threading.Thread(target=stream.run)
+        reader.start()
         until(lambda: server.clients, "the stream connected")
         server.say(b"x" * 300_000)
         got: list[bytes] = []
         until(lambda: got.extend(stream.taken()) or got, "what came is handed on to be counted")
         assert all(len(event) <= 1000 for event in got)
-        stream.close()
+        stop.set()
+        reader.join()
