@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from alerts.cap import cap_alert
-from alerts.channels.broker import MqttChannel
+from alerts.channels.broker import BrokerAddress, MqttChannel
 from alerts.channels.email import EmailChannel, message_of
 from alerts.channels.http import HttpChannel, webhook
 from alerts.channels.results import Channel, Delivered, Result, TryAgain
@@ -80,7 +80,7 @@ def test_a_headline_with_control_characters_goes_out_by_every_channel() -> None:
         HttpChannel("c", "http://127.0.0.1:1/\u00e4 b", webhook("marchwarden/test")),
         EmailChannel("c", "a" * 64 + ".example", 25, "a@example.org", ["b@example.org"]),
         TakChannel("c", "a" * 64 + ".example", 1, 60.0),
-        MqttChannel("c", "alerts", "a" * 64 + ".example", 1, "test"),
+        MqttChannel("c", "alerts", BrokerAddress("a" * 64 + ".example", 1, "test")),
     ],
     ids=["http-host", "http-path", "email-host", "tak-host", "mqtt-host"],
 )
