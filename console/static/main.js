@@ -53,7 +53,7 @@ async function begin() {
 }
 
 function told(name, data) {
-  if (name === "incident") list.take(data, true);
+  if (name === "incident") { if (past.isOpen() && !list.one(data.alert)) past.missed(); list.take(data, true); }
   else if (name === "picture") map.move(data);
   else condition(data);
 }
@@ -99,11 +99,12 @@ function head() {
 const pressed = (button, on) => button.setAttribute("aria-pressed", String(on));
 
 async function show(name, keep = false) {
+  if (past.isOpen() && !keep) past.leave();
   view = VIEWS.includes(name) ? name : "map";
   for (const each of VIEWS) $(`#view-${each}`).hidden = each !== view;
   for (const button of document.querySelectorAll("nav button")) pressed(button, button.dataset.view === view);
   list.address(view);
-  if (view === "map") { map.resize(); map.soon(); if (keep) $("#view-map").append($("#player") ?? ""); else $("#view-map #player")?.remove(); return; }
+  if (view === "map") { map.resize(); map.soon(); return; }
   try {
     await { sensors: () => sensors.show(), history: () => past.show(show), shift: () => shift.show(me) }[view]();
   } catch (error) {
@@ -116,9 +117,15 @@ function keys() {
   document.addEventListener("keydown", (event) => {
     // For a moment the focus stays in a dialog that was closed or a pane that was hidden: that key is the page's.
     const from = event.target.checkVisibility() ? event.target : document.body;
-    if (event.ctrlKey || event.metaKey || event.altKey || from.closest("input, textarea, select, dialog")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || from.closest("input:not([type=range], [type=checkbox]), textarea, select, dialog")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const inList = from.closest("#list") || from === document.body;
+    if (past.isOpen()) {
+      if (key === "Escape") show("map");
+      else if (key === "?") help();
+      else if (VIEWS[Number(key) - 1]) show(VIEWS[Number(key) - 1]);
+      return;
+    }
     if (key === "j" || (key === "ArrowDown" && inList)) list.move(1);
     else if (key === "k" || (key === "ArrowUp" && inList)) list.move(-1);
     else if (key === "Enter" && from.closest("#list")) $("#detail h2")?.focus();

@@ -13,7 +13,7 @@ const TAIL_S = 60, TAIL_STEP_S = 4;
 const [ID, LAT, LON, MAJOR, MINOR, ANGLE, , , CLASS, SHARE, EXISTENCE, UNIT] = Array(12).keys();
 const on = Object.fromEntries(LAYERS.map((name) => [name, name !== "jurisdictions"]));
 const tails = new Map(); // track → [[second, x, y], …] in mercator units
-let chart = null, canvas, stands = null, down = "", picture = { tracks: [], units: [] }, replaying = null, colours = {}, hits = [], frame = 0;
+let chart = null, canvas, stands = null, down = "", downNow = [], picture = { tracks: [], units: [] }, replaying = null, colours = {}, hits = [], frame = 0;
 export const drawn = { frames: 0, tracks: 0 }; // for measurements
 
 const x = (lon) => (lon + 180) / 360;
@@ -90,6 +90,8 @@ function base() {
 
 /** Those that are down or silent, in another colour. */
 export function sensorsDown(names) {
+  downNow = names;
+  if (replaying) names = [];
   const source = chart?.getSource("sensors"), said = [...new Set(names)].sort().join(" ");
   if (!source || said === down) return;
   down = said;
@@ -118,6 +120,7 @@ export function move(said) {
 /** Show another time instead: tracks as in a picture, with their tails. Null: back to now. */
 export function replay(said) {
   replaying = said;
+  sensorsDown(downNow);
   soon();
 }
 
@@ -144,7 +147,8 @@ function draw() {
   g.clearRect(0, 0, w, h);
   hits = [];
   const now = replaying ?? picture, concerned = new Map();
-  for (const i of list.all()) if (isOpen(i)) for (const s of i.subjects) concerned.set(s, i.severity);
+  const incidents = replaying ? [] : list.all().filter(isOpen); // of now: none of them stands in the past
+  for (const i of incidents) for (const s of i.subjects) concerned.set(s, i.severity);
   const metres = scale / (2 * Math.PI * 6378137 * Math.cos((centre.lat * Math.PI) / 180));
   if (on.tracks && on.tails) trails(g, now, px, py, w, h);
   if (on.tracks) {
@@ -169,8 +173,7 @@ function draw() {
   if (on.incidents) {
     // Where its subjects are now, or where it was last.
     const places = new Map(now.tracks.map((track) => [track[ID], track]));
-    for (const i of list.all()) {
-      if (!isOpen(i)) continue;
+    for (const i of incidents) {
       const subject = i.subjects.map((s) => places.get(s)).find(Boolean);
       const [cx, cy] = [px(x(subject?.[LON] ?? i.lon)), py(y(subject?.[LAT] ?? i.lat))];
       if (i.alert === list.selected()) evidence(g, cx, cy, i, px, py);
@@ -254,7 +257,7 @@ function pin(g, cx, cy, i) {
 
 function picked(event) {
   const near = hits.map(([cx, cy, it]) => [Math.hypot(cx - event.point.x, cy - event.point.y), it]).filter(([away]) => away < 18).sort((a, b) => a[0] - b[0]);
-  const incident = near.map(([, it]) => it).find((it) => it.alert) ?? list.all().find((i) => isOpen(i) && near.some(([, it]) => i.subjects.includes(it[ID])));
+  const incident = near.map(([, it]) => it).find((it) => it.alert) ?? (replaying ? [] : list.all()).find((i) => isOpen(i) && near.some(([, it]) => i.subjects.includes(it[ID])));
   if (incident) return list.choose(incident.alert);
   const track = near[0]?.[1];
   $("#map-time").textContent = track ? `${track[ID]} · ${t(track[CLASS])} ${Math.round(track[SHARE] * 100)} % · ${t("sure")} ${Math.round(track[EXISTENCE] * 100)} % ${track[UNIT]}` : $("#map-time").textContent;

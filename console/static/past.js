@@ -4,29 +4,53 @@ import { $, announce, el } from "./dom.js";
 import * as map from "./map.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
-import { now, whole } from "./times.js";
+import { now, utc, whole } from "./times.js";
 
 const TAIL_S = 60;
 let step = 1; // s between scans
-let tracks = [], from = 0, to = 0, at = 0, playing = 0, goTo = () => {};
+let tracks = [], from = 0, to = 0, at = 0, playing = 0, fresh = 0, goTo = () => {};
 
 export async function show(views) {
   goTo = views;
   const hour = Math.floor(now() / 3600000) * 3600000;
   const start = el("input", { type: "datetime-local", name: "from", step: "60", value: new Date(hour).toISOString().slice(0, 16), "aria-label": `${t("from")} (UTC)` });
   const why = el("input", { name: "reason", placeholder: t("reason_to_look"), "aria-label": t("reason_to_look"), required: true });
-  const slide = el("input", { type: "range", min: "0", max: "3600", value: "0", step: "1", "aria-label": t("replaying"), oninput: () => place(from + Number(slide.value)) });
-  const told = el("p", { role: "status" });
-  const play = el("button", { type: "button", onclick: () => run(play, slide) }, t("play"));
-  const form = el("form", { class: "row", onsubmit: (event) => { event.preventDefault(); load(start.value, why.value, told, slide); } },
+  const told = el("p", { role: "status" }), figure = el("div");
+  const form = el("form", { class: "row", onsubmit: (event) => { event.preventDefault(); load(start.value, why.value, told); } },
     el("label", {}, `${t("from")} (UTC) `, start), why, el("button", { class: "main" }, t("load")));
   $("#view-history").replaceChildren(
     el("h2", {}, t("replay_hour")), form,
-    el("div", { class: "row", id: "player" }, play, slide, el("button", { type: "button", onclick: () => { stop(); map.replay(null); goTo("map"); } }, t("back_to_live"))),
-    told, el("h2", {}, t("activity")), await chart());
+    told, el("h2", {}, t("activity")), figure);
+  figure.append(await chart()); // afterwards: what is typed in the meantime stays
 }
 
-async function load(start, reason, told, slide) {
+export const isOpen = () => document.body.classList.contains("past");
+
+/** The banner with the player, for as long as the map shows another time than now. */
+function open() {
+  fresh = 0;
+  document.body.classList.add("past");
+  $("#past").replaceChildren(el("strong", {}, `◀ ${t("not_now")}`), el("time", {}),
+    el("button", { type: "button", id: "play", onclick: run }, t("play")),
+    el("input", { type: "range", min: "0", max: "3600", value: "0", step: "1", "aria-label": t("replaying"), oninput: (event) => place(from + Number(event.target.value)) }),
+    el("span", { class: "fresh", role: "status" }),
+    el("button", { type: "button", onclick: () => goTo("map") }, `${t("back_to_live")} `, el("kbd", {}, "Esc")));
+  $("#past").hidden = false;
+}
+
+/** Back to now: whatever page comes next, nothing of the past is left. */
+export function leave() {
+  stop();
+  tracks = [];
+  document.body.classList.remove("past");
+  $("#past").hidden = true;
+  map.replay(null);
+}
+
+/** Something new has happened now, while the page shows the past. */
+export function missed() { $("#past .fresh").textContent = t("new_now", ++fresh); }
+
+async function load(start, reason, told) {
   stop();
   from = Date.parse(`${start}Z`) / 1000;
   to = from + 3600;
@@ -39,15 +63,16 @@ async function load(start, reason, told, slide) {
   const seconds = [...new Set(tracks.flatMap((track) => track.at.map(([s]) => s)))].sort((a, b) => a - b);
   step = Math.max(Math.min(...seconds.slice(1).map((s, n) => s - seconds[n]), 60), 1);
   const first = Math.min(...tracks.map((track) => track.at[0][0]), to);
-  slide.value = String(first - from);
   told.textContent = tracks.length ? `${tracks.length} ${t("tracks")}` : t("no_tracks");
   announce(told.textContent);
-  if (tracks.length) { place(first); goTo("map", true); }
+  if (tracks.length) { open(); place(first); goTo("map", true); }
 }
 
 /** The map as it was at a second: the tracks of the newest scan until then, as the live map showed them. */
 export function place(second) {
   at = second;
+  $("#past time").textContent = `${whole(second * 1000)} · ${utc(second * 1000)}`;
+  $("#past input").value = String(second - from);
   const seen = [], tails = new Map();
   for (const track of tracks) {
     const points = track.at.filter(([s]) => s <= second && s > second - TAIL_S), last = points.at(-1);
@@ -57,16 +82,17 @@ export function place(second) {
   }
   map.replay({ time: new Date(second * 1000).toISOString(), tracks: seen, units: [], tails });
 }
-function run(button, slide) {
-  if (playing) { stop(); button.textContent = t("play"); return; }
-  button.textContent = t("pause");
-  playing = setInterval(() => {
-    if (at >= to) return stop();
-    place(Math.min(at + 2, to));
-    slide.value = String(at - from);
-  }, 100);
+function run() {
+  if (playing) return stop();
+  if (at >= to) place(from);
+  $("#play").textContent = t("pause");
+  playing = setInterval(() => (at >= to ? stop() : place(Math.min(at + 2, to))), 100);
 }
-function stop() { clearInterval(playing); playing = 0; }
+function stop() {
+  clearInterval(playing);
+  playing = 0;
+  if ($("#play")) $("#play").textContent = t("play");
+}
 
 async function chart() {
   const end = Math.ceil(now() / 900000) * 900000, start = end - 86400000;

@@ -247,14 +247,33 @@ def test_an_hour_can_be_replayed_on_the_map_and_it_is_in_the_audit_log(site: Run
     desk.page.keyboard.press("3")
     desk.page.fill("[name=reason]", "after-action review")
     desk.page.click("#view-history button.main")
-    desk.page.wait_for_selector("#view-map #player")
+    desk.page.wait_for_selector("#past:not([hidden])")
     until(lambda: "Replay" in desk.page.inner_text("#map-time"), "the map shows another time")
-    desk.page.click("#player button:has-text('Play')")
+    for of_now in ("#incidents", "#condition", "#clock", "#detail"):
+        assert desk.page.is_hidden(of_now)
     first = desk.page.inner_text("#map-time")
+    desk.page.click("#play")
     until(lambda: desk.page.inner_text("#map-time") != first, "it moves")
-    desk.page.click("#player button:has-text('Back to live')")
-    until(lambda: "Replay" not in desk.page.inner_text("#map-time"), "back to now")
+    assert desk.page.inner_text("#play") == "Pause"
+    desk.page.locator("#past input").fill("3600")
+    until(lambda: desk.page.inner_text("#play") == "Play", "it has come to its end, and the button says so")
+    desk.page.keyboard.press("Escape")
+    _of_now(desk)
+    desk.page.keyboard.press("3")
+    desk.page.fill("[name=reason]", "once more")
+    desk.page.click("#view-history button.main")
+    desk.page.click("#play")
+    desk.page.keyboard.press("2")  # another page, and the map again: the past is over
+    desk.page.keyboard.press("1")
+    _of_now(desk)
     assert "after-action review" in (site.site / "state" / "audit.log").read_text()
+
+
+def _of_now(desk: Desk) -> None:
+    desk.page.wait_for_selector("#past", state="hidden")
+    until(lambda: "UTC" in (text := desk.page.inner_text("#map-time")) and "Replay" not in text, "back to now")
+    assert desk.page.is_visible("#incidents")
+    assert desk.page.is_visible("#clock")
 
 
 def test_a_note_is_left_for_who_comes_next_and_the_report_counts(site: Running, desk: Desk) -> None:
