@@ -20,7 +20,7 @@ from model.alerts import Alert, Delivery, View, Withheld
 from model.faults import Fault
 from model.messages import ACTION_TOPIC, FAULT_TOPIC
 from model.rejections import Rejection
-from model.time import NS
+from model.time import DAY_NS, NS
 
 SEEN_BY = (
     "SELECT r.number, COALESCE(v.record, r.record) FROM revisions r "
@@ -29,7 +29,10 @@ SEEN_BY = (
 LONGEST_WAIT_NS = 300 * NS  # that a delivery is ever put off for
 BEHIND = "An earlier word of this alert is a dead letter."
 FAULTS_KEPT = 200
-TOPICS_KEPT = 200  # rejections of more topics than this are counted together: topics are the sender's to choose
+TOPICS_KEPT = 200  # rejections of more topics than this within a day are counted together
+REJECTIONS_KEPT = 5_000  # rows; beyond them those are forgotten that were last seen longest ago
+TOPIC_LETTERS, DETAIL_LETTERS = 200, 300
+MANY = "(many)"
 
 
 class UnknownAlert(LookupError):
@@ -156,19 +159,39 @@ class Outbox:
             ],
         )
         db.executemany("UPDATE actions SET answer = ? WHERE request = ?", [(a, r) for r, a in step.answers])
-        if step.rejections:
-            known = db.execute("SELECT COUNT(DISTINCT topic) FROM rejections").fetchone()[0]
-            db.executemany(
-                "INSERT INTO rejections VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
-                "count = count + 1, last_ns = excluded.last_ns, detail = excluded.detail",
-                [
-                    (r.reason.value, r.topic if known < TOPICS_KEPT else "(many)", r.sensor, r.received_ns, r.detail)
-                    for r in step.rejections
-                ],
-            )
+        self._count_rejections(step.rejections)
         self._count_faults(step.faults)
         for name, value in step.status.items():
             db.execute("INSERT OR REPLACE INTO status VALUES (?, ?)", (name, msgspec.json.encode(value)))
+
+    def _count_rejections(self, rejections: Iterable[Rejection]) -> None:
+        """Add to the counts. Topics are the senders' to choose: the table stays bounded whatever they are."""
+        rejections = list(rejections)
+        if not rejections:
+            return
+        topics = {topic for (topic,) in self._db.execute("SELECT DISTINCT topic FROM rejections")} - {MANY}
+        if len(topics) >= TOPICS_KEPT:
+            forgotten_ns = max(r.received_ns for r in rejections) - DAY_NS
+            self._db.execute("DELETE FROM rejections WHERE last_ns < ?", (forgotten_ns,))
+            topics = {topic for (topic,) in self._db.execute("SELECT DISTINCT topic FROM rejections")} - {MANY}
+        rows = []
+        for r in rejections:
+            topic = r.topic[:TOPIC_LETTERS]
+            if topic not in topics and len(topics) >= TOPICS_KEPT:
+                topic = MANY
+            elif topic != MANY:
+                topics.add(topic)
+            rows.append((r.reason.value, topic, r.sensor, r.count, r.received_ns, r.detail[:DETAIL_LETTERS]))
+        self._db.executemany(
+            "INSERT INTO rejections VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "count = count + excluded.count, last_ns = MAX(last_ns, excluded.last_ns), detail = excluded.detail",
+            rows,
+        )
+        self._db.execute(
+            "DELETE FROM rejections WHERE (reason, topic, sensor) IN (SELECT reason, topic, sensor FROM rejections "
+            "ORDER BY last_ns DESC, reason, topic, sensor LIMIT -1 OFFSET ?)",
+            (REJECTIONS_KEPT,),
+        )
 
     def _count_faults(self, faults: Iterable[Fault]) -> None:
         self._db.executemany(
