@@ -19,8 +19,6 @@ from alerts.dispatch import views
 from alerts.memory import Memory
 from alerts.outbox import Commit, Outbox
 from fusion.order import Checkpoint, Chunk, newest_scan
-from geo.frames import wgs84_from_plane
-from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.alerts import Incident
 from model.faults import FaultKind, fault_of
 from model.liveness import sensor_conditions
@@ -29,7 +27,8 @@ from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning, carried_over
 from runtime.entries import Configuration
 from runtime.picture import picture
-from runtime.places import Places, history_of, plate_key
+from runtime.places import Places, plate_key
+from runtime.side_stores import SideStores
 from runtime.snapshot import AnotherVersion, Parts, restored
 from runtime.steps import grid, steps
 from runtime.world import world_of
@@ -37,7 +36,6 @@ from sensors import journal
 from sensors.health import unheard
 from sensors.journal import Frame, JournalDamaged, JournalLost, Position
 from sensors.repeats import Bucket, Seen
-from sensors.vault import Pictures, Vault
 
 COMMIT_S = 0.25  # at the latest this long after a step; alerts do not wait for it
 COMMIT_S_MAX = 1.0  # under load, when a commit itself takes long
@@ -68,22 +66,22 @@ class Pipeline:
         self._places, self._report, self.wake = Places(c.state), report, wake
         self._keys = self._places.journal_keys()
         self.outbox = Outbox(self._places.database)
-        self._history, self._vault = history_of(c, write=True), Vault(self._places.vault)
-        self._pictures = Pictures(self._places.vault)
+        self._reported: dict[str, float] = {}
+        self._stores = SideStores(c, self.fault)
         self.tallies = Tallies()
         self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
         self._told = 0  # of these, so many whose alerts are out
+        self._stored = 0  # and so many that the stores beside the outbox were given
         self._rest = Messages.none()
         self._frames: list[
             tuple[Position, int, bytes]
         ] = []  # where unfinished frames begin, their messages left, and the segment's identity
         self._commit_due, self._status_due, self._sweep_due = 0.0, 0.0, 0.0
-        self._newest_scan_ns, self._shown_ns = 0, 0
+        self._shown_ns = 0
         self._until_ns = 0  # up to when the journal has been read
         self.state: State | None = None
         self._next = Position(0, 0)
         self._segment = b""  # the identity of the segment that this is in, as far as it is known
-        self._reported: dict[str, float] = {}
         self.configure(c)
 
     def configure(self, c: Configuration) -> None:
@@ -125,16 +123,14 @@ class Pipeline:
 
     def again(self) -> "Pipeline":
         """A pipeline that takes up what is on disk, as after a crash: this one holds what could not be written."""
-        for each in (self._history, self._vault, self._pictures, self.outbox):
-            with suppress(sqlite3.Error, OSError):
-                each.close()
+        self._stores.close()
+        with suppress(sqlite3.Error, OSError):
+            self.outbox.close()
         return type(self)(self._c, self._report, self.wake)
 
     def close(self) -> None:
         self.commit()
-        self._history.close()
-        self._vault.close()
-        self._pictures.close()
+        self._stores.close()
         self.outbox.close()
 
     def _read(self) -> tuple[list[Frame], int]:
@@ -204,9 +200,9 @@ class Pipeline:
             self.state = state
             self._finish(taken - done)
             done = taken
-            self._vault.seal(outcome.plates)
-            self._pictures.keep((self._world.ground.sensor_ids[p.sensor], p) for p in outcome.pictures)
             self._undone.append(outcome)
+            for fault in outcome.faults:
+                self._report(f"{fault.kind.value}, {fault.about}: {fault.detail}")
             self.tallies.detections += len(outcome.detections)
             self.tallies.alerts += len(outcome.alerts)
         self._rest = self._rest.between(done, len(self._rest))
@@ -239,8 +235,13 @@ class Pipeline:
         if self.state.fusion.closed_ns != self._shown_ns:
             self._shown_ns = self.state.fusion.closed_ns
             fresh = self._places.picture.with_suffix(".new")
-            fresh.write_bytes(picture(self._world, self.state))
-            fresh.replace(self._places.picture)
+            try:
+                fresh.write_bytes(picture(self._world, self.state))
+                fresh.replace(self._places.picture)
+            except Exception as error:  # nothing that the page shows may hold up an alert
+                self.fault(
+                    FaultKind.STEP_FAILED, "live view", f"The live view was not written: {type(error).__name__}."
+                )
 
     def _tell(self) -> None:
         """Alerts go out at once, ahead of the snapshot: after a crash the journal gives them again, with the same keys."""
@@ -255,13 +256,20 @@ class Pipeline:
         if self.state is None:
             return
         self._tell()
-        undone, self._undone, self._told = self._undone, [], 0
-        self._record(undone)
+        self._stores.add(self._world, self._undone[self._stored :])
+        self._stored = len(self._undone)
+        if not self._stores.write():
+            return  # the snapshot waits: a restart would give the stores the same again
+        undone, self._undone, self._told, self._stored = self._undone, [], 0, 0
         position = self._frames[0][0] if self._frames else self._next
         now = time.monotonic()
-        status = self._status() if now >= self._status_due else {}
-        if status:
+        status: dict[str, Any] = {}
+        if now >= self._status_due:
             self._status_due = now + STATUS_S
+            try:
+                status = self._status()
+            except Exception as error:
+                self.fault(FaultKind.STEP_FAILED, "status", f"The status was not written: {type(error).__name__}.")
         root, parts, used = self._parts.snapshot(self.state)
         self.outbox.commit(
             Commit(
@@ -277,26 +285,6 @@ class Pipeline:
                 status=status | {"journal_segment": (self._frames[0][2] if self._frames else self._segment).hex()},
             )
         )
-
-    def _record(self, outcomes: list[Outcome]) -> None:
-        """Into the history: detections as placed, tracks as believed when their scan first closed, alert revisions."""
-        ids, sectors = self._world.ground.sensor_ids, self._world.sectors
-        for outcome in outcomes:
-            if len(outcome.detections):
-                lat, lon = wgs84_from_plane(sectors, outcome.detections.sector, outcome.detections.position)
-                self._history.write("detections", detection_rows(outcome.detections, lat, lon, ids), outcome.now_ns)
-            for scan in outcome.scans:
-                if scan.time_ns <= self._newest_scan_ns:
-                    continue
-                self._newest_scan_ns = scan.time_ns
-                tracks = scan.reported
-                lat, lon = wgs84_from_plane(sectors, tracks.sector, tracks.mean[:, :2])
-                self._history.write("tracks", track_rows(scan.time_ns, tracks, lat, lon, ids), scan.time_ns)
-                self._history.write("reasons", reason_rows(scan.time_ns, scan.reasons, ids), scan.time_ns)
-            if outcome.alerts:
-                self._history.write("alerts", alert_rows(outcome.alerts), outcome.now_ns)
-        if outcomes:
-            self._history.flush()
 
     def _status(self) -> dict[str, Any]:
         assert self.state is not None
@@ -356,9 +344,12 @@ class Pipeline:
         """What retention no longer allows is gone for good: its keys are destroyed."""
         now_ns, privacy = time.time_ns(), self._c.site.privacy
         journal.forget_before(self._places.journal, self._keys, now_ns - int(privacy.journal_hours * 3600) * NS)
-        self._vault.forget_before(now_ns - int(privacy.plates_days * 86_400) * NS)
-        self._pictures.forget_before(now_ns - int(privacy.pictures_days * 86_400) * NS)
-        self._history.forget_before(now_ns - int(privacy.history_days * 86_400) * NS)
+        self._stores.forget_before(
+            *(
+                now_ns - int(days * 86_400) * NS
+                for days in (privacy.plates_days, privacy.pictures_days, privacy.history_days)
+            )
+        )
 
 
 def fingerprint(world: World) -> bytes:
