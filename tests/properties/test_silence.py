@@ -177,3 +177,33 @@ def test_a_sensor_silent_for_hours_is_told_of_again_at_the_same_seconds() -> Non
     batch = messages((1.0, f"{NATIVE}/{RADAR}", b'{"detections": []}'))
     strides, plain = assert_same(WORLD, batch, T0 + 7300 * NS)
     assert strides < plain / 5
+
+
+def test_what_falls_due_in_silence_does_so_at_the_same_second() -> None:
+    """An absence under a schedule, sensors that fall silent, ladders, repeats, somebody's silence: one after the other."""
+    ground, minute = WORLD.ground, T0 // (60 * NS) % 1440
+    nights = Schedule("nights", "UTC", (Window(tuple(range(7)), (minute + 10) % 1440, (minute + 35) % 1440),))
+    dwelling = next(r for r in ground.rules if r.kind is EventKind.DWELLING)
+    post = replace(dwelling, id="post", kind=EventKind.ABSENCE, count_min=1, places=dwelling.places[:1])
+    post = replace(post, dwell_ns=130 * NS, schedule=nights, repeat_ns=0)
+    ladder = (Rung(("minor", "major", "critical"), 217 * NS, (), ()),)
+    limits = np.full(len(ground.sensors), np.inf)
+    limits[0] = 333.5
+    ground = replace(
+        ground,
+        rules=(post, *(replace(r, repeat_ns=411 * NS) for r in ground.rules)),
+        agencies=tuple(replace(a, ladder=ladder) for a in ground.agencies),
+        sensors=ground.sensors.but(silent_after_s=limits),
+    )
+    until = iso_from_ns(T0 + 1999 * NS)
+    quiet = {
+        "action": "silence",
+        "by": "desk-1",
+        "note": "works",
+        "until": until,
+        "matchers": {"kind": "silent_sensor"},
+    }
+    frame = (1.0, f"{NATIVE}/{RADAR}", b'{"detections": []}')  # starts the event clock
+    batch = messages(frame, (1.0, ACTION_TOPIC, json.dumps(quiet).encode()))
+    strides, plain = assert_same(replace(WORLD, ground=ground), batch, T0 + 3000 * NS)
+    assert strides < plain / 10
