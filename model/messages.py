@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Messages that the service writes into its own journal: they are in the recording, and no broker carries them.
+OWN_TOPICS = "$marchwarden/"  # what begins so was written by the service, and is believed
 SERVICE_TOPIC = "$marchwarden/service"  # {"event": "connected" | "disconnected"}
 FAULT_TOPIC = (
     "$marchwarden/fault"  # what is wrong with the service: {"kind": …, "about": …, "detail": …, "observed_ns": …}

@@ -220,7 +220,10 @@ def _taken(attempts: Attempts, base: Base, without: Step, messages: Messages, no
     asides = [*_message_asides(messages, messages_out), *_row_asides(attempts.world, base.rows, items_out)]
     rejections = [*_message_rejections(messages, messages_out), *_row_rejections(attempts.world, base.rows, items_out)]
     return replace(state, now_ns=now_ns), replace(
-        outcome, now_ns=now_ns, rejections=(*outcome.rejections, *rejections), aside=(*outcome.aside, *asides)[:ASIDE_MAX]
+        outcome,
+        now_ns=now_ns,
+        rejections=(*outcome.rejections, *rejections),
+        aside=(*outcome.aside, *asides)[:ASIDE_MAX],
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from model.messages import SERVICE_TOPIC, TOO_LARGE_MARK, Messages
+from model.messages import OWN_TOPICS, SERVICE_TOPIC, TOO_LARGE_MARK, Messages
 from model.time import MS, NS
 from sensors.journal import Writer
 
@@ -215,7 +215,7 @@ class Ingest:
         payload = bytes(message.payload)
         if len(payload) > self._bytes_max:
             payload = TOO_LARGE_MARK + str(len(payload)).encode()
-        self._batch.append((time.time_ns(), message.topic, payload, message.retain))
+        self._batch.append((time.time_ns(), _not_ours(message.topic), payload, message.retain))
         if message.qos:
             self._pending.append((message.mid, message.qos))
 
@@ -252,3 +252,8 @@ class Ingest:
         """`until` says up to when the silence before it was one that we listened to, if we listened."""
         payload = msgspec.json.encode({"event": self._event, "until": self._journal.newest_ns})
         return time.time_ns(), SERVICE_TOPIC, payload, False
+
+
+def _not_ours(topic: str) -> str:
+    """A broker's topic. It may send any, whatever was subscribed; one of the service's own is marked, and then rejected."""
+    return f"broker:{topic}" if topic.startswith(OWN_TOPICS) else topic
