@@ -9,7 +9,7 @@ import { t } from "./text.js";
 import { local, utc, whole } from "./times.js";
 import { SIGN, agency, isOpen, kindOf, place, position, sensor, what } from "./words.js";
 
-let me, site, showing = null, whole_ = null;
+let me, site, showing = null, whole_ = null, loading = Promise.resolve();
 
 export function start(person, said) {
   me = person;
@@ -17,9 +17,11 @@ export function start(person, said) {
   list.onChange((incident) => { if (incident.alert === showing) show(showing); });
 }
 
-export async function show(key) {
+export const show = (key) => (loading = load(key));
+async function load(key) {
   const first = key !== showing;
   showing = key;
+  if (first) whole_ = null; // what is done now is not done to the one before
   $("#detail").hidden = !key;
   if (!key) { whole_ = null; return; }
   try {
@@ -101,6 +103,7 @@ function actions(i) {
 
 /** Do something with the incident that is shown: by button or key. */
 export async function act(name) {
+  await loading;
   const i = shown();
   if (!i || !actions(i).some(([known]) => known === name)) return;
   const agencies = site.agencies.map((a) => ({ value: a.id, words: a.name }));
