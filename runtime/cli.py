@@ -29,6 +29,7 @@ from model.stored import Damaged, UnreadableFormat
 from model.time import NS, ns_from_iso
 from runtime import recording
 from runtime.accepted import configuration_in_use
+from runtime.checking import findings
 from runtime.commands import accounts, alerts, audit, rules
 from runtime.commands.acl import acl
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, people, status_of
@@ -47,7 +48,7 @@ from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import NoConnection, address, play
 from runtime.simulator.seeing import simulated
 from runtime.status_text import show_status
-from runtime.world import warnings_of, world_of
+from runtime.world import world_of
 from sensors.journal import read_whole
 from sensors.keys import KeyUnusable
 
@@ -86,25 +87,23 @@ def main() -> None:
 @app.command(epilog="Example: marchwarden check configs")
 def check(site: Site, as_json: Json = False) -> None:
     """Find every mistake of a site folder at once."""
-    try:
-        c = load(site)
-    except Mistakes as mistakes:
-        if as_json:
-            print(msgspec.json.encode({"mistakes": mistakes.found}).decode())
-            raise typer.Exit(2) from None
-        people.print(render(mistakes.found), markup=False)
-        people.print(f"\n{len(mistakes.found)} {'mistake' if len(mistakes.found) == 1 else 'mistakes'}.", markup=False)
-        raise typer.Exit(2) from None
-    warnings = warnings_of(world_of(c, exercise_key(c)))
+    found = findings(site)
     if as_json:
-        print(json.dumps({"mistakes": [], "warnings": warnings}))
-        return
-    for warning in warnings:
-        people.print(f"Note: {warning}", markup=False)
-    people.print(
-        f"{site}: {len(c.sensors)} sensors, {len(c.zones)} zones, {len(c.rules)} rules, {len(c.agencies)} agencies. No mistakes.",
-        markup=False,
-    )
+        print(msgspec.json.encode({"mistakes": found.mistakes, "warnings": found.notes}).decode())
+        raise typer.Exit(2 if found.mistakes else 0)
+    if found.mistakes:
+        people.print(render(found.mistakes), markup=False)
+        people.print(f"\n{len(found.mistakes)} {'mistake' if len(found.mistakes) == 1 else 'mistakes'}.", markup=False)
+        raise typer.Exit(2)
+    for note in found.notes:
+        people.print(f"Note: {note}", markup=False)
+    c = found.configuration
+    if c is not None:
+        people.print(
+            f"{site}: {len(c.sensors)} sensors, {len(c.zones)} zones, {len(c.rules)} rules, {len(c.agencies)} agencies. "
+            "No mistakes.",
+            markup=False,
+        )
 
 
 @app.command(epilog="Example: marchwarden schema configs/schema")

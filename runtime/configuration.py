@@ -1,27 +1,24 @@
 """Reading a site folder: every mistake at once, or the whole configuration.
 
 The fields and their bounds are in `schema.py`; what takes more than one entry (references between files, doubles,
-geography) is in `crosscheck.py`.
+geography) is in `crosscheck.py`. What cannot be read is remembered, so that nothing else is blamed for it.
 """
 
-import csv
-import io
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-import msgspec
-import shapely
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from runtime.broker_access import access_mistakes
 from runtime.connection_check import secrecy_mistakes
 from runtime.crosscheck import crosscheck
+from runtime.drawings import BadShape, Drawing, drawing_of, shape_of
 from runtime.entries import Configuration, Drawn, Reading, SourceFiles, Written
-from runtime.mistakes import Mistake, Mistakes, from_schema
+from runtime.mistakes import Mistake, Mistakes, meant_names, nearest
 from runtime.schema import (
     AccountEntry,
     AccountsFile,
@@ -41,14 +38,23 @@ from runtime.schema import (
     SiteFile,
     ZoneProperties,
 )
+from runtime.sheet import DECIMAL_COMMA, Row, Sheet, sheet_of
+from runtime.text import Unreadable, text_of
+from runtime.toml import Sections, sections_of
+from runtime.validation import Checked, checked
 
 P = TypeVar("P", bound=BaseModel)
-SHAPES: dict[type[BaseModel], tuple[str, ...]] = {
-    ZoneProperties: ("Polygon", "MultiPolygon"),
-    JurisdictionProperties: ("Polygon", "MultiPolygon"),
-    LineProperties: ("LineString", "MultiLineString"),
-    RoadProperties: ("LineString", "MultiLineString"),
+SITE = "site.toml"
+UNNAMED = {"name": "unnamed", "title": ""}  # stands for a [site] that cannot be read
+# For each kind of feature: what it is called, and what it may be drawn as.
+DRAWN: dict[type[BaseModel], tuple[str, tuple[str, ...]]] = {
+    ZoneProperties: ("zone", ("Polygon", "MultiPolygon")),
+    JurisdictionProperties: ("jurisdiction", ("Polygon", "MultiPolygon")),
+    LineProperties: ("line", ("LineString", "MultiLineString")),
+    RoadProperties: ("road", ("LineString", "MultiLineString")),
 }
+TABLES = (".csv", ".tsv")
+REQUIRED = {name for name, info in SensorEntry.model_fields.items() if info.is_required()}
 
 
 def load(folder: Path, kept: SourceFiles | None = None) -> Configuration:
@@ -58,251 +64,308 @@ def load(folder: Path, kept: SourceFiles | None = None) -> Configuration:
     without the checks between entries: those it has passed.
     """
     reading = Reading(folder, kept)
-    if reading.content("site.toml") is None:
-        there = sorted(str(p.parent) for p in folder.glob("*/site.toml")) if folder.is_dir() else []
-        mend = f"Did you mean {there[0]!r}?" if there else "Name a folder that holds one, such as 'configs'."
-        raise Mistakes([Mistake(str(folder), "", "", "has no site.toml.", mend)])
-    site = _validated(reading, "site.toml", "", SiteFile, _toml(reading, "site.toml"))
-    if site is None:
-        raise Mistakes(reading.mistakes)
+    if kept is None:
+        _is_site(folder)
+    site = _site(reading)
     files = site.files
+    rules = _tables(reading, "rules", files.rules, RulesFile)
+    agencies = _tables(reading, "agencies", files.agencies, AgenciesFile)
+    accounts = _tables(reading, "accounts", files.accounts, AccountsFile, optional=True)
     configuration = Configuration(
         folder=folder,
         site=site,
         sensors=tuple(_sensors(reading, files.sensors)),
-        rules=tuple(_entries(reading, files.rules, "rule", AnyRule, RulesFile)),
-        schedules=tuple(_entries(reading, files.rules, "schedule", ScheduleEntry, RulesFile)),
-        inhibitions=tuple(_entries(reading, files.rules, "inhibition", InhibitionEntry, RulesFile)),
-        agencies=tuple(_entries(reading, files.agencies, "agency", Agency, AgenciesFile)),
-        agreements=tuple(_entries(reading, files.agencies, "agreement", Agreement, AgenciesFile)),
-        accounts=tuple(_entries(reading, files.accounts, "account", AccountEntry, AccountsFile))
-        if reading.content(files.accounts) is not None
-        else (),
-        zones=tuple(_features(reading, files.zones, ZoneProperties)),
-        lines=tuple(_features(reading, files.border, LineProperties)),
-        jurisdictions=tuple(_features(reading, files.jurisdictions, JurisdictionProperties)),
-        roads=tuple(_features(reading, files.roads, RoadProperties)) if files.roads else (),
+        rules=tuple(_entries(reading, files.rules, rules, "rule", AnyRule)),
+        schedules=tuple(_entries(reading, files.rules, rules, "schedule", ScheduleEntry)),
+        inhibitions=tuple(_entries(reading, files.rules, rules, "inhibition", InhibitionEntry)),
+        agencies=tuple(_entries(reading, files.agencies, agencies, "agency", Agency)),
+        agreements=tuple(_entries(reading, files.agencies, agencies, "agreement", Agreement)),
+        accounts=tuple(_entries(reading, files.accounts, accounts, "account", AccountEntry)),
+        zones=tuple(_features(reading, "zones", files.zones, ZoneProperties)),
+        lines=tuple(_features(reading, "border", files.border, LineProperties)),
+        jurisdictions=tuple(_features(reading, "jurisdictions", files.jurisdictions, JurisdictionProperties)),
+        roads=tuple(_features(reading, "roads", files.roads, RoadProperties)) if files.roads else (),
         sources=SourceFiles(reading.contents, reading.matches),
     )
     if kept is None:
         crosscheck(reading, configuration)
         reading.mistakes += access_mistakes(configuration) + secrecy_mistakes(configuration)
-    if reading.mistakes:
-        raise Mistakes(list(dict.fromkeys(reading.mistakes)))
+    _raise_any(reading)
     return configuration
 
 
 def read_rules(c: Configuration, path: Path) -> tuple[Written[Any], ...]:
     """The rules of a file besides a site's own, which may use its zones, lines and schedules. Raises Mistakes."""
     reading = Reading(path.parent)
-    rules = tuple(_entries(reading, path.name, "rule", AnyRule, RulesFile))
-    crosscheck(reading, replace(c, rules=rules))
+    sections = _tables(reading, "rules", path.name, RulesFile)
+    rules = tuple(_entries(reading, path.name, sections, "rule", AnyRule))
+    crosscheck(reading, replace(c, rules=rules, inhibitions=()))
+    _raise_any(reading)
+    return rules
+
+
+def _raise_any(reading: Reading) -> None:
     if reading.mistakes:
         raise Mistakes(list(dict.fromkeys(reading.mistakes)))
-    return rules
+
+
+def _is_site(folder: Path) -> None:
+    """Raises Mistakes where a folder is none, or has no site.toml."""
+    if folder.is_file():
+        hint = f"Name its folder, {str(folder.parent)!r}." if folder.name == SITE else "Name the folder of a site."
+        raise Mistakes([Mistake(str(folder), "", "", "is a file, not a site folder.", hint)])
+    if not (folder / SITE).exists() and not (folder / SITE).is_symlink():
+        there = sorted(str(p.parent) for p in folder.glob("*/site.toml")) if folder.is_dir() else []
+        hint = f"Did you mean {there[0]!r}?" if there else "Name a folder that holds one, such as 'configs'."
+        raise Mistakes([Mistake(str(folder), "", "", "has no site.toml.", hint)])
+
+
+# ── site.toml ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _site(reading: Reading) -> SiteFile:
+    """What site.toml says. What of it is wrong is noted, and stands at its default."""
+    sections = _sections(reading, SITE, "")
+    if sections is not None and not sections.values and not sections.mistakes:
+        reading.wrong(SITE, "", "", "says nothing.", "Begin it with [site], name and title.")
+    if sections is None or not sections.values:
+        reading.lost |= {"feed", "profile", "files"}
+        return SiteFile.model_validate({"site": UNNAMED})
+    reading.lost |= sections.lost_unnamed
+    values = deepcopy(sections.values)
+    if "site" in sections.lost:
+        values.setdefault("site", UNNAMED)
+    found = _checked(reading, SITE, "", SiteFile, values, TypeAdapter(SiteFile))
+    if found.value is None:  # [site] itself is wrong, which is noted; the rest is checked beside one that is right
+        found = checked(SITE, "", SiteFile, values | {"site": UNNAMED}, TypeAdapter(SiteFile))
+        reading.lost |= found.lost_unnamed
+    if not isinstance(found.value, SiteFile):
+        reading.lost |= {"feed", "profile", "files"}
+        return SiteFile.model_validate({"site": UNNAMED})
+    reading.guessed = found.guessed | sections.lost
+    return found.value
 
 
 # ── one file ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bytes(reading: Reading, name: str) -> bytes | None:
-    content = reading.content(name)
-    if content is not None:
-        return content
-    path = reading.folder / name
-    there = [str(p.relative_to(reading.folder)) for p in sorted(reading.folder.rglob("*")) if p.suffix == path.suffix]
-    close = get_close_matches(name, there, n=1)
-    reading.wrong("site.toml", "", "files", f"{name!r} does not exist.", f"Did you mean {close[0]!r}?" if close else "")
+def _text(reading: Reading, name: str, field: str, optional: bool = False) -> str | None:
+    """The text of a file that `[files]` names in `field`; None with the mistake noted."""
+    try:
+        content = reading.content(name)
+        if content is not None:
+            return text_of(content, Path(name).suffix.lower())
+        if optional or "files" in reading.lost:  # it need not be there, or may well have another name
+            return None
+        there = [str(p.relative_to(reading.folder)) for p in sorted(reading.folder.rglob(f"*{Path(name).suffix}"))]
+        close = get_close_matches(name, there, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Put it there, or name another under [files] {field}."
+        reading.wrong(SITE, "", f"files.{field}", f"{name!r} does not exist.", hint)
+    except Unreadable as error:
+        if error.wrong.startswith("has a name"):
+            reading.wrong(SITE, "", f"files.{field}", f"{name[:60]!r} {error.wrong}", error.hint)
+        else:
+            reading.wrong(name, "", "", error.wrong, error.hint)
     return None
 
 
-def _toml(reading: Reading, name: str) -> dict[str, Any] | None:
-    text = _bytes(reading, name)
+def _sections(reading: Reading, name: str, field: str, optional: bool = False) -> Sections | None:
+    """What a TOML file says; None where it cannot be read at all."""
+    text = _text(reading, name, field, optional)
     if text is None:
         return None
-    try:
-        return tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reading.wrong(
-            name, "", "", f"is not TOML: {error}.", "Mend this first: nothing else in the file could be read."
-        )
+    sections = sections_of(text)
+    for each in sections.mistakes:
+        reading.wrong(name, f"line {each.line}", "", f"{each.text!r} is not TOML: it {each.wrong}", each.hint)
+    reading.lost_ids |= sections.lost_ids
+    return sections
+
+
+def _checked(
+    reading: Reading, file: str, entry: str, kind: Any, data: Any, adapter: TypeAdapter[Any], strict: bool | None = None
+) -> Checked:
+    """One entry, with its mistakes noted."""
+    found = checked(file, entry, kind, data, adapter, strict)
+    _note(reading, found)
+    return found
+
+
+def _note(reading: Reading, found: Checked, but_missing: Collection[str] = ()) -> None:
+    """Keep what checking an entry gave, but that fields are missing of which that is known already."""
+    reading.mistakes += (m for m in found.mistakes if m.wrong != "is missing." or m.field not in but_missing)
+    reading.lost_ids |= found.lost_ids
+    reading.lost |= found.lost_unnamed
+
+
+def _tables(reading: Reading, field: str, file: str, whole: type[BaseModel], optional: bool = False) -> Sections | None:
+    """The sections of a file of entries `[[…]]`, of which only those of `whole` are allowed."""
+    sections = _sections(reading, file, field, optional)
+    kinds = list(whole.model_fields)
+    if sections is None:
+        reading.lost |= set(kinds) if not optional or any(m.file == file for m in reading.mistakes) else set()
         return None
+    reading.lost |= sections.lost_unnamed
+    if sections.mistakes and not sections.values:  # it is no TOML at all
+        reading.lost |= set(kinds)
+    for other in sorted(sections.values.keys() - set(kinds)):
+        close = get_close_matches(other, kinds, n=1)
+        reading.wrong(file, "", other, "is no section here.", f"Did you mean [[{close[0] if close else kinds[0]}]]?")
+        reading.lost |= set(kinds)
+    return sections
 
 
-def _validated(
-    reading: Reading, file: str, entry: str, kind: Any, data: Any, adapter: TypeAdapter[Any] | None = None
-) -> Any:
-    """The value, or None with its mistakes noted."""
-    if data is None:
-        return None
-    try:
-        return (adapter or TypeAdapter(kind)).validate_python(data)
-    except ValidationError as error:
-        for each in error.errors(include_url=False):
-            reading.mistakes.append(from_schema(file, entry, each, _fields(kind, each["loc"])))
-        return None
-
-
-def _entries(reading: Reading, file: str, key: str, kind: Any, whole: type[BaseModel]) -> Iterator[Written[Any]]:
+def _entries(reading: Reading, file: str, sections: Sections | None, key: str, kind: Any) -> Iterator[Written[Any]]:
     """The entries `[[key]]` of a TOML file, each checked by itself so that all mistakes are found."""
-    data = _toml(reading, file)
-    if data is None:
-        return
-    for other in sorted(data.keys() - whole.model_fields.keys()):
-        known = list(whole.model_fields)
-        close = get_close_matches(other, known, n=1)
-        reading.wrong(file, "", other, "is no section here.", f"Did you mean [[{close[0] if close else known[0]}]]?")
-    entries = data.get(key, [])
+    entries = sections.values.get(key, []) if sections else []
     if not isinstance(entries, list):
         reading.wrong(file, "", key, "is one table.", f"Write [[{key}]] with two brackets: there may be several.")
+        reading.lost.add(key)
         return
-    lines = [
-        n
-        for n, line in enumerate((reading.content(file) or b"").decode().splitlines(), 1)
-        if line.strip() == f"[[{key}]]"
-    ]
+    lines = sections.lines.get(key, []) if sections else []
     adapter = TypeAdapter(kind)
     for number, each in enumerate(entries):
         name = each.get("id") if isinstance(each, dict) else None
         place = f"line {lines[number]}" if number < len(lines) else f"number {number + 1}"
         entry = f"{key} {name!r} ({place})" if name else f"{key} ({place})"
-        value = _validated(reading, file, entry, kind, each, adapter)
-        if value is not None:
-            yield Written(value, file, entry)
-
-
-def _fields(kind: Any, where: tuple[int | str, ...]) -> list[str]:
-    """The field names that are allowed beside the last step of `where`."""
-    models = _models_in(kind)
-    for step in where[:-1]:
-        inner = [
-            m for model in models if step in model.model_fields for m in _models_in(model.model_fields[step].annotation)
-        ]
-        chosen = [m for m in models if "kind" in m.model_fields and step in get_args(m.model_fields["kind"].annotation)]
-        models = inner or chosen or models
-    return sorted({name for model in models for name in model.model_fields})
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Every model that an annotation mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+        found = _checked(reading, file, entry, kind, each, adapter)
+        if found.value is not None:
+            yield Written(found.value, file, entry, found.guessed)
+        elif not isinstance(name, str):
+            reading.lost.add(key)
 
 
 # ── sensors, from TOML or CSV ────────────────────────────────────────────────────────────────────
 
 
 def _sensors(reading: Reading, patterns: Iterable[str]) -> Iterator[Written[SensorEntry]]:
+    read: set[str] = set()
     for pattern in patterns:
-        names = reading.matching(pattern)
-        if not names and not any(c in pattern for c in "*?["):
-            _bytes(reading, pattern)
-        for name in names:
-            if name.endswith(".csv"):
-                yield from _csv(reading, name)
-            else:
-                yield from _entries(reading, name, "sensor", SensorEntry, SensorsFile)
-
-
-def _csv(reading: Reading, file: str) -> Iterator[Written[SensorEntry]]:
-    """A row a sensor; a column a field, nested ones with a dot. Empty cells are left out."""
-    with io.StringIO((reading.content(file) or b"").decode("utf-8-sig"), newline="") as lines:
-        rows = csv.DictReader(lines)
-        known = [*SensorEntry.model_fields, *(f"camera.{name}" for name in Camera.model_fields)]
-        for column in rows.fieldnames or []:
-            if column not in known and not column.startswith("labels."):
-                close = get_close_matches(column, known, n=1)
-                reading.wrong(
-                    file, "header", column, "is no column here.", f"Did you mean {close[0]!r}?" if close else ""
-                )
-        adapter = TypeAdapter(SensorEntry)
-        for number, row in enumerate(rows, 2):
-            entry = f"sensor {row.get('id')!r} (line {number})"
-            if None in row:
-                reading.wrong(file, entry, "", "has more cells than the header has columns.", "Look for a stray comma.")
+        for name in _matching(reading, pattern):
+            if name in read:
                 continue
-            data: dict[str, Any] = {}
-            for column, cell in row.items():
-                if cell and (column in known or column.startswith("labels.")):
-                    outer, _, inner = column.partition(".")
-                    if inner:
-                        data.setdefault(outer, {})[inner] = cell.strip()
-                    else:
-                        data[outer] = cell.strip()
-            value = _validated(reading, file, entry, SensorEntry, data, adapter)
-            if value is not None:
-                yield Written(value, file, entry)
+            read.add(name)
+            suffix = Path(name).suffix.lower()
+            if suffix in TABLES:
+                yield from _sheet_sensors(reading, name)
+            elif suffix == ".toml":
+                sections = _tables(reading, "sensors", name, SensorsFile)
+                yield from _entries(reading, name, sections, "sensor", SensorEntry)
+            else:
+                reading.wrong(name, "", "", "is neither .toml nor .csv.", "Rename it, or change [files] sensors.")
+                reading.lost.add("sensor")
+
+
+def _matching(reading: Reading, pattern: str) -> list[str]:
+    """Files that a pattern under [files] names; the pattern itself where it is a name and no file has it."""
+    try:
+        names = list(reading.matching(pattern))
+    except ValueError:
+        hint = "Write a path relative to the site folder, as 'sensors/*.toml'."
+        reading.wrong(SITE, "", "files.sensors", f"{pattern!r} is no pattern of file names.", hint)
+        reading.lost.add("sensor")
+        return []
+    return names if names or any(c in pattern for c in "*?[") else [pattern]
+
+
+def _sheet_sensors(reading: Reading, file: str) -> Iterator[Written[SensorEntry]]:
+    """A row a sensor; a column a field, nested ones with a dot. Empty cells are left out."""
+    text = _text(reading, file, "sensors")
+    if text is None:
+        reading.lost.add("sensor")
+        return
+    columns = _columns()
+    sheet = sheet_of(text, columns)
+    for each in sheet.mistakes:
+        reading.wrong(file, f"line {each.line}" if each.line else "", each.column, each.wrong, each.hint)
+        reading.lost.add("sensor")
+    field_of = _fields_of(reading, file, sheet, columns)
+    absent = REQUIRED - set(field_of.values()) if sheet.columns else set()
+    for column in sorted(absent):
+        reading.wrong(file, "header", column, "is missing.", f"Add a column {column}.")
+    adapter = TypeAdapter(SensorEntry)
+    for row in sheet.rows:
+        name = row.cells.get("id")
+        entry = f"sensor {name!r} (line {row.line})" if name else f"sensor (line {row.line})"
+        found = checked(file, entry, SensorEntry, _data(sheet, row, field_of), adapter, strict=False)
+        _note(reading, found, but_missing=absent)
+        if found.value is not None:
+            yield Written(found.value, file, entry, found.guessed)
+        elif name is None:
+            reading.lost.add("sensor")
+
+
+def _fields_of(reading: Reading, file: str, sheet: Sheet, columns: list[str]) -> dict[str, str]:
+    """Column → field. One that is nearly a field's name is a mistake, and taken for it."""
+    field_of = {c: c for c in sheet.columns if c in columns or c.startswith("labels.")}
+    for column in filter(None, sheet.columns):
+        if column not in field_of:
+            reading.wrong(file, "header", column, "is no column here.", nearest(column, columns))
+            for meant in meant_names(column, columns):
+                if meant not in field_of.values():
+                    field_of[column] = meant
+    return field_of
+
+
+def _columns() -> list[str]:
+    """The columns of a CSV: all fields that are one value, `camera.` before those of a camera."""
+    own = [name for name in SensorEntry.model_fields if name not in ("camera", "labels", "confusion")]
+    return [*own, *(f"camera.{name}" for name in Camera.model_fields if name not in ("centre_px", "distortion"))]
+
+
+def _data(sheet: Sheet, row: Row, field_of: dict[str, str]) -> dict[str, Any]:
+    """A row as an entry."""
+    data: dict[str, Any] = {}
+    for column, cell in row.cells.items():
+        outer, _, inner = field_of.get(column, "").partition(".")
+        value = cell.replace(",", ".") if sheet.decimal_comma and DECIMAL_COMMA.fullmatch(cell) else cell
+        if inner:
+            data.setdefault(outer, {})[inner] = value
+        elif outer:
+            data[outer] = value
+    return data
 
 
 # ── geography ────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Feature(msgspec.Struct):
-    type: str
-    geometry: msgspec.Raw
-    properties: dict[str, Any] | None = None
-
-
-class _Collection(msgspec.Struct):
-    type: str
-    features: list[_Feature]
-
-
-def _features(reading: Reading, file: str, kind: type[P]) -> Iterator[Drawn[P]]:
-    text = _bytes(reading, file)
-    if text is None:
-        return
-    try:
-        collection = msgspec.json.decode(text, type=_Collection)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reading.wrong(
-            file, "", "", f"is no GeoJSON FeatureCollection: {error}.", "Export it again from the GIS as GeoJSON."
+def _features(reading: Reading, field: str, file: str, kind: type[P]) -> Iterator[Drawn[P]]:
+    what, shapes = DRAWN[kind]
+    text = _text(reading, file, field)
+    drawing = drawing_of(text) if text is not None else Drawing(whole=False)
+    for entry, at, wrong, hint in drawing.mistakes:
+        reading.wrong(file, entry, at, wrong, hint)
+    if not drawing.whole:
+        reading.lost.add(what)
+    adapter = TypeAdapter(kind)
+    for feature in drawing.features:
+        entry = (
+            f"feature {feature.id!r} (number {feature.number})" if feature.id else f"feature number {feature.number}"
         )
-        return
-    for number, feature in enumerate(collection.features, 1):
-        properties = feature.properties or {}
-        entry = f"feature {properties.get('id')!r} (number {number})"
-        value = _validated(reading, file, entry, kind, properties)
-        geometry = _geometry(reading, file, entry, feature, SHAPES[kind])
-        if value is not None and geometry is not None:
-            yield Drawn(value, geometry, file, entry)
+        properties = _renamed(reading, file, entry, feature.properties, kind)
+        found = _checked(reading, file, entry, kind, properties, adapter, strict=False)
+        try:
+            shape = shape_of(feature.geometry, shapes)
+        except BadShape as error:
+            reading.wrong(file, entry, "geometry", error.wrong, error.hint)
+            shape = None
+        if found.value is not None and shape is not None:
+            yield Drawn(found.value, shape, file, entry)
+        elif isinstance(properties.get("id"), str):
+            reading.lost_ids.add(feature.id)
+        else:
+            reading.lost.add(what)
 
 
-def _geometry(
-    reading: Reading, file: str, entry: str, feature: _Feature, wanted: tuple[str, ...]
-) -> shapely.Geometry | None:
-    try:
-        shape = shapely.from_geojson(bytes(feature.geometry).decode())
-    except shapely.errors.GEOSException as error:
-        reading.wrong(
-            file, entry, "geometry", f"cannot be read: {error}.", "Rings need four points, the last the first."
-        )
-        return None
-    if shape is None or shape.geom_type not in wanted or shape.is_empty:
-        said = "empty" if shape is None or shape.is_empty else f"a {shape.geom_type}"
-        reading.wrong(file, entry, "geometry", f"is {said}.", f"Draw a {wanted[0]}.")
-        return None
-    west, south, east, north = shape.bounds
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        swapped = -90 <= west <= east <= 90 and -180 <= south <= north <= 180
-        reading.wrong(
-            file,
-            entry,
-            "geometry",
-            f"reaches from {west:g}, {south:g} to {east:g}, {north:g}, which is not on earth.",
-            "GeoJSON writes longitude first: latitude and longitude look exchanged."
-            if swapped
-            else "Export it in WGS84 (EPSG:4326).",
-        )
-        return None
-    if not shape.is_valid:
-        reading.wrong(
-            file,
-            entry,
-            "geometry",
-            f"is not a valid area: {shapely.is_valid_reason(shape)} (longitude latitude).",
-            "Move the points so that the boundary does not cross itself.",
-        )
-        return None
-    return shape
+def _renamed(
+    reading: Reading, file: str, entry: str, properties: dict[str, Any], kind: type[BaseModel]
+) -> dict[str, Any]:
+    """The properties, each under the name that it was meant to have: what is nearly a name of ours is a mistake."""
+    if kind is RoadProperties:  # OpenStreetMap has a `width` of its own, with units
+        return properties
+    ours, out = [f for f in kind.model_fields if f not in properties], dict(properties)
+    for name in sorted(properties.keys() - kind.model_fields.keys()):
+        close = get_close_matches(name.lower(), ours, n=1, cutoff=0.7)
+        if close:
+            reading.wrong(file, entry, name, "is no property here.", f"Did you mean {close[0]!r}?")
+            out.setdefault(close[0], properties[name])
+    return out

@@ -18,12 +18,14 @@ from sensors.watchlist import texts_near
 
 NATIVE = "native"
 FAR_KM = 100.0
+EUI = r"[0-9A-Fa-f]{16}"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def crosscheck(reading: Reading, c: Configuration) -> None:
-    """Note every mistake that no entry shows by itself."""
+    """Note every mistake that no entry shows by itself. What could not be read is blamed on nobody else."""
     _feeds(reading, c)
+    _agencies(reading, c)
     for what, entries in (
         ("sensor", c.sensors),
         ("rule", c.rules),
@@ -45,16 +47,17 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
     _doubles(
         reading,
         "source on its feed",
-        ((w.file, w.entry, "source", f"{feed_of(w.value)}: {source_of(w.value)}") for w in c.sensors),
+        ((w.file, w.entry, "source", f"{feed_of(w.value)}: {source_of(w.value)}") for w in c.sensors if not w.guessed),
     )
     for sensor in c.sensors:
         _sensor(reading, c, sensor)
     _near_the_border(reading, c)
     for rule in c.rules:
         _rule(reading, c, rule)
-    _agencies(reading, c)
-    _console(reading, c)
-    _anchors(reading, c)
+    if "console" not in reading.guessed:
+        _console(reading, c)
+    if "audit" not in reading.guessed:
+        _anchors(reading, c)
 
 
 def _anchors(reading: Reading, c: Configuration) -> None:
@@ -71,7 +74,12 @@ def _anchors(reading: Reading, c: Configuration) -> None:
                 )
             elif not path.parent.is_dir():
                 reading.wrong("site.toml", entry, "path", f"The folder of {anchor.path!r} does not exist.", "Make it.")
-        elif isinstance(anchor, MqttAnchor) and anchor.agency and anchor.agency not in agencies:
+        elif (
+            isinstance(anchor, MqttAnchor)
+            and anchor.agency
+            and anchor.agency not in agencies
+            and not reading.may_exist(anchor.agency, "agency")
+        ):
             wrong = f"There is no agency {anchor.agency!r}."
             reading.wrong("site.toml", entry, "agency", wrong, nearest(anchor.agency, agencies))
 
@@ -79,7 +87,7 @@ def _anchors(reading: Reading, c: Configuration) -> None:
 def source_of(sensor: SensorEntry) -> str:
     """What the equipment calls itself, as decoders look it up."""
     source = sensor.source or sensor.id
-    return source.lower() if re.fullmatch(r"[0-9A-Fa-f]{16}", source) else source
+    return source.lower() if re.fullmatch(EUI, source) else source
 
 
 def feed_of(sensor: SensorEntry) -> str:
@@ -92,7 +100,7 @@ def _console(reading: Reading, c: Configuration) -> None:
     said, agencies = c.site.console, [w.value.id for w in c.agencies]
     for account in c.accounts:
         agency = account.value.agency
-        if agency and agency not in agencies:
+        if agency and agency not in agencies and not reading.may_exist(agency, "agency"):
             mend = nearest(agency, agencies)
             reading.wrong(account.file, account.entry, "agency", f"There is no agency {agency!r}.", mend)
     for field in ("cert_file", "key_file", "base_map"):
@@ -106,7 +114,7 @@ def _console(reading: Reading, c: Configuration) -> None:
     if not said.cert_file:
         mend = "Give cert_file and key_file, or listen at 127.0.0.1."
         reading.wrong("site.toml", "console", "host", f"{said.host!r} is beyond this machine, without TLS.", mend)
-    if not c.accounts:
+    if not c.accounts and "account" not in reading.lost:
         mend = "Make one with `marchwarden accounts add`, or listen at 127.0.0.1."
         reading.wrong("site.toml", "console", "host", f"{said.host!r} is beyond this machine, without accounts.", mend)
 
@@ -152,34 +160,32 @@ def _doubles(reading: Reading, what: str, entries: Iterable[tuple[str, str, str,
         first.setdefault(value, (file, entry))
 
 
-def _refers(reading: Reading, at: Written[Any], field: str, said: str, known: Iterable[str], what: str) -> bool:
+def _refers(
+    reading: Reading, at: Written[Any], field: str, id: str, known: Iterable[str], what: str, *kinds: str
+) -> bool:
+    """Whether what an entry names is known; if it is not and cannot be in what was not read either, that is a mistake."""
     known = list(known)
-    if said in known:
+    if id in known:
         return True
-    reading.wrong(at.file, at.entry, field, f"{said!r} is no {what}.", nearest(said, known))
+    if not reading.may_exist(id, *(kinds or (what,))):
+        reading.wrong(at.file, at.entry, field, f"{id!r} is no {what}.", nearest(id, known))
     return False
 
 
 def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> None:
     sensor = at.value
     formats = {f.id: f.format for f in c.site.feed} | {NATIVE: "native"}
-    if not _refers(reading, at, "feed", sensor.feed, formats, "feed"):
-        return
+    known_feed = "feed" not in at.guessed and _refers(reading, at, "feed", sensor.feed, formats, "feed")
     if sensor.owner:
         _refers(reading, at, "owner", sensor.owner, [a.value.id for a in c.agencies], "agency")
     if sensor.profile:
         _refers(reading, at, "profile", sensor.profile, [p.id for p in c.site.profile], "profile")
-    match formats[sensor.feed]:
+    match formats[sensor.feed] if known_feed else "":
         case "chirpstack":
-            if not re.fullmatch(r"[0-9A-Fa-f]{16}", sensor.source):
-                reading.wrong(
-                    at.file,
-                    at.entry,
-                    "source",
-                    f"{sensor.source!r} is no device EUI.",
-                    "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them.",
-                )
-            if not sensor.profile:
+            if "source" not in at.guessed and not re.fullmatch(EUI, sensor.source):
+                wrong, hint = f"{sensor.source!r} is no device EUI.", _eui_hint(sensor.source)
+                reading.wrong(at.file, at.entry, "source", wrong, hint)
+            if not sensor.profile and "profile" not in at.guessed:
                 reading.wrong(
                     at.file,
                     at.entry,
@@ -188,7 +194,7 @@ def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> Non
                     nearest("", [p.id for p in c.site.profile]),
                 )
         case "frigate":
-            if sensor.camera is None:
+            if sensor.camera is None and "camera" not in at.guessed:
                 reading.wrong(
                     at.file,
                     at.entry,
@@ -205,7 +211,7 @@ def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> Non
                     "is not for the native feed, which has a topic for each sensor already.",
                     f"Leave it out: the native topic is …/detections/{sensor.id}.",
                 )
-            if sensor.source and sensor.source != sensor.id:
+            if sensor.source and sensor.source != sensor.id and "source" not in at.guessed:
                 reading.wrong(
                     at.file,
                     at.entry,
@@ -213,6 +219,18 @@ def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> Non
                     f"{sensor.source!r} differs from the id.",
                     f"Leave it out: the native topic ends in the id, …/detections/{sensor.id}.",
                 )
+
+
+def _eui_hint(source: str) -> str:
+    """What to write instead of what a label, or a spreadsheet, made of a device EUI."""
+    digits = re.sub(r"[^0-9A-Fa-f]", "", source)
+    if re.fullmatch(EUI, digits) and not re.search(r"[g-zG-Z]", source):
+        return f"Write {digits.lower()!r}, without separators."
+    if re.fullmatch(r"\d([.,]\d+)?[eE]\+\d+", source):
+        return "A spreadsheet made a number of it: set the column's format to text, and enter it again."
+    if re.fullmatch(r"[0-9A-Fa-f]{13,15}", source):
+        return f"It has {len(source)} digits of 16: a spreadsheet drops zeros in front. Write {source.zfill(16)!r}."
+    return "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them."
 
 
 def _near_the_border(reading: Reading, c: Configuration) -> None:
@@ -253,7 +271,7 @@ TEXTS_MAX = 2_000_000  # near watched plates, of one rule
 def _rule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
     rule = at.value
     if getattr(rule, "line", ""):
-        _refers(reading, at, "line", rule.line, [d.properties.id for d in c.lines], "line in the border file")
+        _refers(reading, at, "line", rule.line, [d.properties.id for d in c.lines], "line in the border file", "line")
     for zone in getattr(rule, "zones", ()):
         _watched_zone(reading, c, at, zone)
     _schedule(reading, c, at)
@@ -267,7 +285,8 @@ def _rule(reading: Reading, c: Configuration, at: Written[Any]) -> None:
             for id in rule.sensors:
                 if _refers(reading, at, "sensors", id, [w.value.id for w in c.sensors], "sensor"):
                     entry = next(w for w in c.sensors if w.value.id == id)
-                    if rule.kind == "silent_sensor" and entry.value.silent_after_s is None:
+                    never = entry.value.silent_after_s is None and "silent_after_s" not in entry.guessed
+                    if rule.kind == "silent_sensor" and never:
                         reading.wrong(
                             at.file,
                             at.entry,
@@ -303,13 +322,20 @@ def _plates(reading: Reading, at: Written[Any]) -> None:
 
 def _agencies(reading: Reading, c: Configuration) -> None:
     ids = [a.value.id for a in c.agencies]
+    if not ids and "agency" not in reading.lost and not reading.lost_ids:
+        wrong, hint = (
+            "has no [[agency]]: nobody would be told of anything.",
+            "Add one, with an id, a name and a channel.",
+        )
+        reading.wrong(c.site.files.agencies, "", "", wrong, hint)
+        reading.lost.add("agency")
     areas = [d.properties.id for d in c.jurisdictions] + [d.properties.id for d in c.zones]
     for drawn in c.jurisdictions:
-        if drawn.properties.agency not in ids:
+        if drawn.properties.agency not in ids and not reading.may_exist(drawn.properties.agency, "agency"):
             wrong = f"{drawn.properties.agency!r} is no agency."
             reading.wrong(drawn.file, drawn.entry, "agency", wrong, nearest(drawn.properties.agency, ids))
     for at in c.agreements:
-        _refers(reading, at, "area", at.value.area, areas, "jurisdiction or zone")
+        _refers(reading, at, "area", at.value.area, areas, "jurisdiction or zone", "jurisdiction", "zone")
         _schedule(reading, c, at)
         for field, agency in (("lead", at.value.lead), *(("copies", copy) for copy in at.value.copies)):
             _refers(reading, at, field, agency, ids, "agency")
@@ -319,10 +345,12 @@ def _agencies(reading: Reading, c: Configuration) -> None:
             _channel(reading, c, written, channel)
         for rung in written.value.escalation:
             for id in rung.channels:
-                _refers(reading, written, "escalation.channels", id, own, "channel of this agency")
+                _refers(reading, written, "escalation.channels", id, own, "channel of this agency", "channel")
             for id in rung.agencies:
                 _refers(reading, written, "escalation.agencies", id, ids, "agency")
-        if own and set(own) <= {id for rung in written.value.escalation for id in rung.channels}:
+        if "channel" not in written.guessed and set(own) <= {
+            id for rung in written.value.escalation for id in rung.channels
+        }:
             reading.wrong(
                 written.file,
                 written.entry,

@@ -22,6 +22,7 @@ from runtime.schema import (
     SiteFile,
     ZoneProperties,
 )
+from runtime.text import bytes_of_file
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -43,6 +44,7 @@ class Written(Generic[P]):
     value: P
     file: str
     entry: str
+    guessed: frozenset[str] = frozenset()  # fields with a mistake in them: their values are not what is written
 
 
 @dataclass(frozen=True)
@@ -85,33 +87,46 @@ class Configuration:
 
 @dataclass
 class Reading:
-    """A folder being read, or the files of one as they were read before: what they hold, and what has been found wrong."""
+    """A folder being read, or the files of one as they were read before: what they hold, what has been found wrong, and what
+    of it could not be read.
+    """
 
     folder: Path
     kept: SourceFiles | None = None
     mistakes: list[Mistake] = field(default_factory=list)
     contents: dict[str, bytes] = field(default_factory=dict)
     matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)  # kinds of entries of which some are not known by their id
+    lost_ids: set[str] = field(default_factory=set)  # ids of entries that are written and cannot be used
+    guessed: frozenset[str] = frozenset()  # sections of site.toml whose values are not all what is written
 
     def content(self, name: str) -> bytes | None:
-        """What a file holds; None where there is none. A file is read once, so that all of it is of one moment."""
+        """What a file holds; None where there is none. A file is read once, so that all of it is of one moment.
+
+        Raises Unreadable.
+        """
         if name not in self.contents:
-            path = self.folder / name
-            found = self.kept.contents.get(name) if self.kept else path.read_bytes() if path.is_file() else None
+            found = self.kept.contents.get(name) if self.kept else bytes_of_file(self.folder / name)
             if found is None:
                 return None
             self.contents[name] = found
         return self.contents[name]
 
     def matching(self, pattern: str) -> tuple[str, ...]:
-        """The names of the files that a pattern matches, in order."""
+        """The names of the files that a pattern matches, in order. Raises ValueError for what is no pattern."""
         if pattern not in self.matches:
-            self.matches[pattern] = (
-                self.kept.matches.get(pattern, ())
-                if self.kept
-                else tuple(sorted(str(p.relative_to(self.folder)) for p in self.folder.glob(pattern)))
-            )
+            self.matches[pattern] = self.kept.matches.get(pattern, ()) if self.kept else self._matching(pattern)
         return self.matches[pattern]
+
+    def _matching(self, pattern: str) -> tuple[str, ...]:
+        try:
+            return tuple(sorted(str(p.relative_to(self.folder)) for p in self.folder.glob(pattern)))
+        except NotImplementedError as error:
+            raise ValueError(f"{pattern!r} is no pattern relative to the folder.") from error
 
     def wrong(self, file: str, entry: str, field: str, wrong: str, mend: str = "") -> None:
         self.mistakes.append(Mistake(file, entry, field, wrong, mend))
+
+    def may_exist(self, id: str, *kinds: str) -> bool:
+        """Whether something that is not known could be there all the same, in what could not be read."""
+        return id in self.lost_ids or bool(self.lost & set(kinds))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,57 +27,40 @@ class Mistakes(ValueError):
         self.found = tuple(found)
 
 
+MEANT = {  # names that others give to fields of ours, of which no part shows which
+    "latitude": "lat",
+    "longitude": "lon",
+    "lng": "lon",
+    "long": "lon",
+    "x": "lon",
+    "y": "lat",
+    "type": "kind",
+    "bearing": "azimuth_deg",
+    "heading": "azimuth_deg",
+    "fov": "fov_deg",
+    "dev_eui": "source",
+    "deveui": "source",
+    "camera_id": "source",
+}
+
+
+def meant_names(word: str, known: list[str], cutoff: float = 0.7) -> list[str]:
+    """The known name that a word was surely enough meant to be; none where none is near."""
+    synonym = MEANT.get(word.lower())
+    if synonym in known:
+        return [synonym]
+    exact = [name for name in known if name.lower() == word.lower()]
+    return exact or get_close_matches(word, known, n=1, cutoff=cutoff)
+
+
 def nearest(word: str, known: list[str]) -> str:
     """`Did you mean …?`, or what there is to choose from."""
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = meant_names(word, known, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"
     if not known:
         return "There is none yet: add it first."
     return f"There is {', '.join(repr(k) for k in known[:8])}{' …' if len(known) > 8 else ''}."
-
-
-def from_schema(file: str, entry: str, error: Any, fields: list[str]) -> Mistake:
-    """A pydantic error in our words. `fields` are the keys that would have been allowed there."""
-    steps = [str(step) for step in error["loc"] if not str(step).startswith(("function-", "tagged-union"))]
-    field, value = ".".join(steps), error.get("input")
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "extra_forbidden":
-            return Mistake(file, entry, field, "is no field here.", nearest(steps[-1], fields))
-        case "missing":
-            return Mistake(file, entry, field, "is missing.", f"Add {steps[-1]} = …")
-        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal" as bound:
-            words = {
-                "greater_than": "greater than",
-                "greater_than_equal": "at least",
-                "less_than": "less than",
-                "less_than_equal": "at most",
-            }[bound]
-            limit = next(iter(context.values()))
-            return Mistake(file, entry, field, f"{value!r} is out of range.", f"Write a number {words} {limit:g}.")
-        case "literal_error" | "union_tag_invalid":
-            expected = str(context.get("expected", context.get("expected_tags", "")))
-            known = [word.strip(" '") for word in expected.replace(" or ", ", ").split(",")]
-            said = context.get("tag", value)
-            return Mistake(file, entry, field, f"{said!r} is none of the possible values.", nearest(str(said), known))
-        case "string_pattern_mismatch":
-            return Mistake(
-                file,
-                entry,
-                field,
-                f"{value!r} is not of the form {context.get('pattern')}.",
-                "Use lower-case letters, digits, '-', '_' and '.'." if "a-z" in str(context.get("pattern")) else "",
-            )
-        case "value_error":
-            return Mistake(file, entry, field, f"{_short(value)} {context['error']}.", "")
-        case _:
-            return Mistake(file, entry, field, f"{_short(value)}: {error['msg'][0].lower()}{error['msg'][1:]}.", "")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else "it"
 
 
 def render(found: tuple[Mistake, ...]) -> str:

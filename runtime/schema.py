@@ -3,6 +3,7 @@
 Strict: an unknown key is an error. Checks that need more than one entry are in `configuration.py`.
 """
 
+import re
 from datetime import date
 from math import atan, degrees, pi, radians, tan
 from typing import Annotated, Literal
@@ -12,10 +13,35 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from model.faults import FaultKind
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
+IDENTIFIER = r"^[a-z0-9][a-z0-9_.-]*$"
+SERVER = r"^[^:\s]+:\d+$"
+SERVER_OR_NONE = r"^([^:\s]+:\d+)?$"
+URL = r"^https?://[^\s@]+$"
+ADDRESS = r"@"
+USER_NAME = r"^([A-Za-z0-9][A-Za-z0-9_.@-]*)?$"
+# What a text is not that does not have its form, and what to write instead.
+FORMS = {
+    IDENTIFIER: ("is no id", "Write {suggestion!r}: lower-case letters, digits, '-', '_' and '.'."),
+    SERVER: ("is not host:port", "Write it as 'tak.example.org:8089'."),
+    SERVER_OR_NONE: ("is not host:port", "Write it as 'tak.example.org:8089'."),
+    URL: (
+        "is no web address",
+        "Write it with https:// in front and without a password, as 'https://dispatch.example.org/alerts'.",
+    ),
+    USER_NAME: (
+        "is no user name at the broker",
+        "Write letters, digits, '-', '_', '.' and '@', and begin with a letter or digit.",
+    ),
+    ADDRESS: ("is no e-mail address", "Write an e-mail address, as 'desk@example.org'."),
+}
+MOST = 1e9  # metres, seconds, metres per second: far beyond what is meant, and within what 64 bits of nanoseconds hold
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=MOST)]
+NotNegative = Annotated[float, Field(ge=0, le=MOST)]
+Hours = Annotated[float, Field(gt=0, le=87_600)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Scalar = bool | float | str
@@ -39,13 +65,13 @@ def _plain_topic(topic: str) -> str:
 
 
 Topic = Annotated[str, AfterValidator(_plain_topic)]
-BrokerUser = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.@-]*)?$", max_length=64)]
+BrokerUser = Annotated[str, Field(pattern=USER_NAME, max_length=64)]
 PLAIN = "Beyond this machine everything is encrypted, unless this says that it is meant to go in the clear"
 BROKER_USER = "Its user name at the broker, for `marchwarden acl`; empty: "
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 # ── site.toml ────────────────────────────────────────────────────────────────────────────────────
@@ -87,7 +113,7 @@ class FeedEntry(Strict):
     format: Literal["native", "frigate", "chirpstack", "openalpr", "cot"]
     topic: Topic = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
     broker_user: BrokerUser = Field("", description=f"{BROKER_USER}feed-<id>")
-    server: Annotated[str, Field(pattern=r"^([^:\s]+:\d+)?$")] = Field(
+    server: Annotated[str, Field(pattern=SERVER_OR_NONE)] = Field(
         "", description="For cot: host:port of a TAK server; empty: it comes over MQTT"
     )
     ca_file: str = Field("", description="Certificate authority of that server, PEM; empty: no TLS")
@@ -111,7 +137,7 @@ class Fusion(Strict):
 
 
 class Incidents(Strict):
-    storm_incidents: Annotated[int, Field(ge=0)] = Field(
+    storm_incidents: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         20, description="More incidents of one rule than this in storm_s are told of as one; 0: each by itself"
     )
     storm_s: Positive = 60.0
@@ -123,10 +149,10 @@ class Incidents(Strict):
 
 class Privacy(Strict):
     plate_key_file: str = Field("", description="32 bytes; empty: made in the state folder")
-    journal_hours: Positive = 24.0
-    plates_days: Positive = 30.0
-    pictures_days: Positive = Field(7.0, description="Cameras' pictures, made too small to know anybody by")
-    history_days: Positive = 90.0
+    journal_hours: Hours = 24.0
+    plates_days: Days = 30.0
+    pictures_days: Days = Field(7.0, description="Cameras' pictures, made too small to know anybody by")
+    history_days: Days = 90.0
 
 
 class FileAnchor(Strict):
@@ -181,19 +207,25 @@ class ConsoleEntry(Strict):
     cert_file: str = Field("", description="Its certificate, PEM, with its chain")
     key_file: str = ""
     base_map: str = Field("", description="A PMTiles archive of vector tiles, relative to the site folder; empty: none")
-    session_hours: Positive = Field(12.0, description="A sign-in ends after this long")
+    session_hours: Hours = Field(12.0, description="A sign-in ends after this long")
     idle_minutes: Positive = Field(60.0, description="… or after this long unused")
 
 
 class Bounds(Strict):
-    payload_bytes_max: Annotated[int, Field(gt=0)] = 1_000_000
-    members_max: Annotated[int, Field(gt=0)] = Field(1_000, description="Detections of one message that are read")
-    sensor_detections_per_s_max: Annotated[int, Field(gt=0)] = Field(500, description="… of one sensor in a second")
-    detections_per_s_max: Annotated[int, Field(gt=0)] = Field(100_000, description="… of all sensors in a second")
-    tracks_max: Annotated[int, Field(gt=0)] = Field(
+    payload_bytes_max: Annotated[int, Field(gt=0, le=268_435_455)] = 1_000_000
+    members_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
+        1_000, description="Detections of one message that are read"
+    )
+    sensor_detections_per_s_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
+        500, description="… of one sensor in a second"
+    )
+    detections_per_s_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
+        100_000, description="… of all sensors in a second"
+    )
+    tracks_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
         20_000, description="Tracks held at once; beyond them each sensor's least likely are dropped"
     )
-    checkpoint_tracks_max: Annotated[int, Field(gt=0)] = Field(
+    checkpoint_tracks_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
         400_000,
         description="Tracks of all states kept for late data, about 1 kB each; beyond them less late data is used",
     )
@@ -262,12 +294,12 @@ class Camera(Strict):
     azimuth_deg: Annotated[float, Field(ge=0, lt=360)]
     tilt_deg: Annotated[float, Field(ge=-90, le=90)] = Field(description="0 level, negative down")
     roll_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
-    width_px: Annotated[int, Field(gt=0)]
-    height_px: Annotated[int, Field(gt=0)]
+    width_px: Annotated[int, Field(gt=0, le=100_000)]
+    height_px: Annotated[int, Field(gt=0, le=100_000)]
     hfov_deg: Annotated[float, Field(gt=0, lt=180)] | None = None
     focal_px: Positive | None = None
-    centre_px: tuple[float, float] | None = None
-    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    centre_px: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    distortion: Annotated[tuple[float, float, float, float, float], Field(strict=False)] = (0.0, 0.0, 0.0, 0.0, 0.0)
     pixel_sigma_px: Positive = 3.0
     angle_sigma_deg: NotNegative = 0.2
     height_sigma_m: NotNegative = 0.3
@@ -312,7 +344,7 @@ class SensorEntry(Strict):
     bias_sigma_m: NotNegative = Field(
         0.0, description="How much all it reports may be off by the same, one axis; learned where others see the same"
     )
-    range_m: Positive = Field(100.0, description="How far it reaches")
+    range_m: Annotated[float, Field(gt=0, le=100_000)] = Field(100.0, description="How far it reaches")
     azimuth_deg: Annotated[float, Field(ge=0, lt=360)] | None = Field(
         None, description="Where it looks, from true north; for what has no [sensor.camera]"
     )
@@ -474,7 +506,7 @@ class WrongWayRule(LevelRule):
 class GroupRule(LevelRule):
     kind: Literal["group"]
     zones: list[str] = Field([], description="Only there; empty: everywhere")
-    count_min: Annotated[int, Field(ge=2)]
+    count_min: Annotated[int, Field(ge=2, le=1_000_000)]
     within_m: Positive = Field(40.0, description="Each this near to another")
     confirm_s: NotNegative = 10.0
     release_s: NotNegative = Field(3.0, description="Not so for this long, before it can happen anew")
@@ -503,7 +535,9 @@ class WatchedPlateRule(Rule):
 class AbsenceRule(Rule):
     kind: Literal["absence"]
     zones: list[str] = Field(min_length=1)
-    count_min: Annotated[int, Field(ge=1)] = Field(1, description="So many should be there, units of ours included")
+    count_min: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1, description="So many should be there, units of ours included"
+    )
     absent_s: Positive = 300.0
     classes: list[ClassName] = []
     class_share_min: Share = 0.5
@@ -546,7 +580,7 @@ class SystemFaultRule(Rule):
     """What is wrong with Marchwarden itself or with what reaches it: for technicians."""
 
     kind: Literal["system_fault"]
-    faults: list[FaultKind] = Field([], description="Kinds of fault; empty: all")
+    faults: list[Annotated[FaultKind, Field(strict=False)]] = Field([], description="Kinds of fault; empty: all")
     agencies: list[Identifier] = Field(
         [], description="Who is notified, the first leads; empty: every agency of the site, by precedence"
     )
@@ -593,8 +627,8 @@ Kind = Literal[
 
 
 def _minute(said: str) -> str:
-    hours, _, minutes = said.partition(":")
-    if not (hours.isdigit() and minutes.isdigit() and len(minutes) == 2 and int(hours) * 60 + int(minutes) <= 1440):
+    found = re.fullmatch(r"(\d{1,2}):([0-5]\d)", said, re.ASCII)
+    if found is None or int(found[1]) * 60 + int(found[2]) > 1440:
         raise ValueError("is no time of day; write for example '22:00'")
     return said
 
@@ -668,7 +702,9 @@ class Channel(Strict):
 
     id: Identifier
     severity_min: Severity = Field("information", description="Nothing lesser goes this way")
-    per_minute: Annotated[int, Field(ge=1)] | None = Field(None, description="No more than this; the rest waits")
+    per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="No more than this; the rest waits"
+    )
 
 
 SIGNED_WITH = (
@@ -685,7 +721,7 @@ class MqttChannel(Channel):
 class HttpChannel(Channel):
     """What channels by HTTP have."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
+    url: Annotated[str, Field(pattern=URL)]
     timeout_s: Positive = 5.0
     ca_file: str = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
     secret_file: str = Field("", description=SIGNED_WITH)
@@ -709,7 +745,7 @@ class CotChannel(Channel):
     """Cursor on Target to a TAK server."""
 
     kind: Literal["cot"]
-    server: Annotated[str, Field(pattern=r"^[^:\s]+:\d+$")] = Field(description="host:port")
+    server: Annotated[str, Field(pattern=SERVER)] = Field(description="host:port")
     ca_file: str = Field("", description="Certificate authority of the server, PEM; empty: no TLS")
     cert_file: str = Field("", description="Our own certificate, with its key in key_file")
     key_file: str = ""
@@ -720,9 +756,9 @@ class CotChannel(Channel):
 
 class EmailChannel(Channel):
     kind: Literal["email"]
-    server: Annotated[str, Field(pattern=r"^[^:\s]+:\d+$")] = Field(description="host:port")
-    sender: str = Field(pattern=r"@")
-    to: list[Annotated[str, Field(pattern=r"@")]] = Field(min_length=1)
+    server: Annotated[str, Field(pattern=SERVER)] = Field(description="host:port")
+    sender: str = Field(pattern=ADDRESS)
+    to: list[Annotated[str, Field(pattern=ADDRESS)]] = Field(min_length=1)
     starttls: bool = True
     plain: bool = Field(False, description=PLAIN)
     ca_file: str = ""
@@ -754,7 +790,9 @@ class RungEntry(Strict):
 class Agency(Strict):
     id: Identifier
     name: str
-    precedence: int = Field(100, description="Where areas overlap and no agreement says otherwise, the lowest leads")
+    precedence: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = Field(
+        100, description="Where areas overlap and no agreement says otherwise, the lowest leads"
+    )
     plates: bool = Field(False, description="Entitled to plate tokens")
     broker_user: BrokerUser = Field("", description=f"{BROKER_USER}agency-<id>")
     channel: list[AnyChannel] = Field(min_length=1)
@@ -821,7 +859,7 @@ class AccountsFile(Strict):
 class ZoneProperties(Strict):
     """Properties of a Polygon in zones.geojson."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)  # a GIS adds columns of its own
+    model_config = ConfigDict(extra="ignore")  # a GIS adds columns of its own
     id: Identifier
     name: str = ""
     privacy: bool = Field(False, description="Detections here are dropped as they are decoded")
@@ -830,7 +868,7 @@ class ZoneProperties(Strict):
 class LineProperties(Strict):
     """Properties of a LineString in border.geojson."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore")
     id: Identifier
     name: str = ""
     home: Literal["left", "right"] = Field(description="Which side is ours, walking along the line as drawn")
@@ -840,14 +878,14 @@ class LineProperties(Strict):
 class RoadProperties(Strict):
     """Properties of a LineString in the roads file."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore")
     width_m: Positive = 8.0
 
 
 class JurisdictionProperties(Strict):
     """Properties of a Polygon in jurisdictions.geojson."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore")
     id: Identifier
     agency: Identifier
     name: str = ""

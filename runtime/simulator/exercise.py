@@ -1,15 +1,26 @@
 """What an exercise file may say."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from runtime.mistakes import Mistake, Mistakes, from_schema
+from model.time import ns_from_iso
+from runtime.mistakes import Mistake, Mistakes
 from runtime.schema import ClassName, Identifier, Latitude, Longitude, NotNegative, Positive, Strict
+from runtime.text import Unreadable, bytes_of_file, text_of
+from runtime.toml import sections_of
+from runtime.validation import checked
 
-Place = tuple[Latitude, Longitude]
+Place = Annotated[tuple[Latitude, Longitude], Field(strict=False)]
+
+
+def _is_time(text: str) -> str:
+    try:
+        ns_from_iso(text)
+    except ValueError as error:
+        raise ValueError("is no time; write for example '2026-11-20T04:00:00Z'") from error
+    return text
 
 
 class Pause(Strict):
@@ -24,7 +35,7 @@ class Targets(Strict):
 
     id: Identifier
     what: ClassName = Field("person", alias="class")
-    count: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=1, le=100_000)] = 1
     spread_m: NotNegative = 4.0
     path: list[Place] = Field(
         min_length=1, description="Points they walk or drive along; one point: they roam about it"
@@ -57,24 +68,33 @@ class Exercise(Strict):
     """exercises/*.toml"""
 
     title: str
-    seed: int = 1
-    start: str = Field("2026-11-20T04:00:00Z", description="When it begins; played live, it begins now")
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
+    start: Annotated[str, AfterValidator(_is_time)] = Field(
+        "2026-11-20T04:00:00Z", description="When it begins; played live, it begins now"
+    )
     duration_s: Annotated[int, Field(gt=0, le=86_400)]
     targets: list[Targets] = Field([])
     silence: list[Silence] = Field([])
     format: Literal[1] = 1
 
 
-def read_exercise(path: Path) -> Exercise:
-    """The exercise in a file. Raises Mistakes."""
-    name = str(path)
-    if not path.is_file():
-        there = sorted(str(p) for p in path.parent.glob("*.toml"))
-        raise Mistakes([Mistake(name, "", "", "does not exist.", f"There is {', '.join(there)}." if there else "")])
+def read_exercise(path: Path, name: str = "") -> Exercise:
+    """The exercise in a file, which mistakes call `name`. Raises Mistakes."""
+    name = name or str(path)
     try:
-        return Exercise.model_validate(tomllib.loads(path.read_text()))
-    except tomllib.TOMLDecodeError as error:
-        raise Mistakes([Mistake(name, "", "", f"is not TOML: {error}.", "")]) from error
-    except ValidationError as error:
-        fields = sorted({*Exercise.model_fields, *Targets.model_fields, *Pause.model_fields, *Silence.model_fields})
-        raise Mistakes([from_schema(name, "", each, fields) for each in error.errors(include_url=False)]) from error
+        content = bytes_of_file(path)
+        if content is None:
+            there = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml")))
+            raise Unreadable("does not exist.", f"There is {there}." if there else "")
+        sections = sections_of(text_of(content))
+    except Unreadable as error:
+        raise Mistakes([Mistake(name, "", "", error.wrong, error.hint)]) from error
+    found = checked(name, "", Exercise, sections.values, TypeAdapter(Exercise))
+    unread = [
+        Mistake(name, f"line {m.line}", "", f"{m.text!r} is not TOML: it {m.wrong}", m.hint) for m in sections.mistakes
+    ]
+    if unread or found.mistakes:
+        follow = {(lost, "is missing.") for lost in sections.lost}  # it is there, where it cannot be read
+        raise Mistakes(unread + [m for m in found.mistakes if (m.field, m.wrong) not in follow])
+    exercise: Exercise = found.value
+    return exercise
