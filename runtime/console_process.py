@@ -29,6 +29,7 @@ from model.time import iso_from_ns
 from runtime.accepted import configuration_in_use
 from runtime.crosscheck import LOOPBACK
 from runtime.entries import Configuration
+from runtime.fault_queue import FaultQueue
 from runtime.places import Places, audit_key, exercise_key, history_of
 from runtime.process_report import Reporter, read_reports
 from runtime.scene import areas, scene_of, site_names
@@ -106,8 +107,10 @@ async def serve(c: Configuration, parent: int) -> None:
 
     def on_end(name: str, error: str) -> None:
         _say(f"The console's {name} is down: {error} It is started again.")
+        faults.part_failed(f"console's {name}", error)
         reporter.soon()
 
+    faults = FaultQueue()
     tasks = Tasks(on_end)
     reporter = Reporter(places.processes, "console", tasks.parts)
     desk = desk_of(c, tasks)
@@ -126,9 +129,13 @@ async def serve(c: Configuration, parent: int) -> None:
     )
     server = uvicorn.Server(config)
 
+    def tick() -> None:
+        reporter.tick()
+        faults.hand_in(desk.outbox.report_fault)
+
     async def while_not_orphaned() -> None:
         while os.getppid() == parent:
-            await asyncio.to_thread(reporter.tick)
+            await asyncio.to_thread(tick)
             await asyncio.sleep(ORPHANED_S)
         server.should_exit = True
         await asyncio.Event().wait()  # until it is cancelled, when the server has ended

@@ -12,6 +12,7 @@ from alerts.outbox import Outbox
 from runtime.accepted import configuration_in_use
 from runtime.channels import address, password_of
 from runtime.entries import Configuration
+from runtime.fault_queue import FaultQueue
 from runtime.places import Places
 from runtime.process_report import Reporter
 from runtime.supervision import Threads
@@ -41,8 +42,10 @@ def main(folder: Path, parent: int) -> int:
 
     def on_end(name: str, error: str) -> None:
         _say(f"The {name} is down: {error} It is started again.")
+        faults.part_failed(name, error)
         reporter.soon()
 
+    faults = FaultQueue()
     threads = Threads(on_end)
     reporter = Reporter(places.processes, "ingest", threads.parts)
     streams = tuple(TakStream(server, _say, threads.stopping) for server in _tak_servers(c))
@@ -52,6 +55,7 @@ def main(folder: Path, parent: int) -> int:
     def stop() -> bool:
         """Asked twenty times a second, by the loop that does the work."""
         reporter.tick()
+        faults.hand_in(outbox.report_fault)
         return bool(ended) or os.getppid() != parent
 
     with _writer(places) as journal:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from console.tiles import Tiles
+from model.faults import FaultKind
 from model.time import iso_from_ns
 from runtime.accepted import Accepted, AcceptedDamaged, accept, accepted
 from runtime.anchoring import Anchoring
@@ -21,6 +22,7 @@ from runtime.children import ChildProcesses
 from runtime.configuration import load
 from runtime.delivery_workers import DeliveryWorkers
 from runtime.entries import Configuration
+from runtime.fault_queue import FaultQueue
 from runtime.mistakes import Mistake, Mistakes
 from runtime.pipeline import Pipeline
 from runtime.places import Places, plate_key
@@ -80,6 +82,9 @@ class Service:
 
     def __init__(self, folder: Path, in_use: Accepted, refused: Refused | None, report: Say) -> None:
         self._folder, self._in_use, self._refused, self._report = folder, in_use, refused, report
+        self._faults = FaultQueue()
+        if refused is not None:
+            self._faults.add(FaultKind.CONFIGURATION_REFUSED, "site folder", _first(refused))
         self._pipeline = Pipeline(in_use.configuration, report)
         self._reporter = Reporter(
             Places(in_use.configuration.state).processes,
@@ -111,6 +116,7 @@ class Service:
         except Exception as error:  # whatever is wrong with the new one, the old one goes on
             self._refused = _refusal(error)
             self._report(_refused_text(self._refused, "the old one stays in use"))
+            self._faults.add(FaultKind.CONFIGURATION_REFUSED, "site folder", _first(self._refused))
         else:
             self._end_parts()
             self._configure(stop)
@@ -159,14 +165,17 @@ class Service:
 
     def _on_end(self, name: str, error: str) -> None:
         self._report(f"The {name} is down: {error} It is started again.")
+        self._faults.part_failed(name, error)
         self._reporter.soon()
 
     def _on_failure(self, name: str, detail: str) -> None:
         self._report(f"The {name} has failed: {detail} It is tried again.")
+        self._faults.part_failed(name, detail)
 
     def _look_after(self) -> None:
         self._children.look()
         self._reporter.tick()
+        self._faults.hand_in(self._pipeline.outbox.report_fault)
 
     def _resume(self, error: Exception, stop: threading.Event) -> None:
         """Take up what is on disk, as soon as the disk lets us."""
@@ -241,6 +250,12 @@ def _refusal(error: Exception) -> Refused:
     """Why a configuration is not taken into use."""
     found = tuple(map(str, error.found)) if isinstance(error, Mistakes) else (described(error),)
     return Refused(iso_from_ns(time.time_ns()), found)
+
+
+def _first(refused: Refused) -> str:
+    """The first mistake, and how many more there are."""
+    more = len(refused.mistakes) - 1
+    return refused.mistakes[0] + (f" And {more} more." if more else "")
 
 
 def _refused_text(refused: Refused, instead: str) -> str:

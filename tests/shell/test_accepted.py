@@ -177,6 +177,10 @@ def test_over_a_wrecked_folder_processes_and_the_service_come_back_with_the_acce
             assert "IT IS NOT WHAT THE FOLDER HOLDS" in marchwarden("status", site).stdout
             sender.walk_over_the_line()
             outbox = Outbox(site / "state" / "marchwarden.db")
+            until(
+                lambda: [i for i in outbox.incidents() if "configuration_refused:site folder" in i["subjects"]],
+                "technicians are alerted",
+            )
             until(lambda: outbox.status()["service"]["detections"] >= 12, "they were taken in")
             restore(whole, site)
             os.kill(service_pid(site), signal.SIGHUP)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from alerts.outbox import Outbox
 from runtime.broker import broker
 from runtime.places import Places
 from tests.shell.test_accepted import child, console_answers
@@ -48,6 +49,11 @@ def test_a_process_that_is_killed_fails_the_probe_and_comes_back_counted_and_a_s
             assert part(site, "ingest process")["starts"] == 2
             assert "code -9" in part(site, "ingest process")["error"]
             assert "The ingest process is down" in log.read_text()
+            outbox = Outbox(site / "state" / "marchwarden.db")
+            until(
+                lambda: [i for i in outbox.incidents() if "part_failed:ingest process" in i["subjects"]],
+                "technicians are alerted",
+            )
     done = marchwarden("status", site)
     assert (done.returncode, "The service was stopped" in done.stdout) == (1, True)
     status = json.loads(marchwarden("status", site, "--json").stdout)
