@@ -5,6 +5,7 @@ import { $, announce, el } from "./dom.js";
 import * as list from "./list.js";
 import { fly } from "./map.js";
 import { get, post } from "./server.js";
+import * as silencing from "./silencing.js";
 import { t } from "./text.js";
 import { local, utc, whole } from "./times.js";
 import { SIGN, agency, isOpen, kindOf, place, position, sensor, what } from "./words.js";
@@ -117,22 +118,16 @@ export async function act(name) {
     note: [{ name: "note", label: t("a_word"), kind: "area", required: true }],
     resolve: [{ name: "disposition", label: t("what_it_was"), kind: "select", options: site.dispositions, required: true }],
     "hand-over": [to, ...speaker, note], share: [to, ...speaker, note], accept: [...speaker, note], decline: [...speaker, note],
-    silence: [
-      { name: "zone", label: `${t("matches")}: ${t("zone")} ${place(i)}`, kind: "check", value: true },
-      { name: "rule", label: `${t("matches")}: ${t("rule")} ${i.rule}`, kind: "check", value: true },
+    silence: [...silencing.questions(i, me.agency),
       { name: "reason", label: t("why"), kind: "text", required: true }, { name: "hours", label: t("hours"), kind: "number", value: "1", required: true }],
   }[name];
-  const said = fields === null ? {} : await ask(`${t(name)}: ${what(i)}`, fields);
+  const said = fields === null ? {} : await ask(`${t(name)}: ${what(i)}`, fields, name === "silence" ? silencing.preview : undefined);
   if (said === null) return;
   try {
-    const answer = name === "silence" ? await post("silences", silenceOf(i, said)) : await post(`incidents/${i.alert}/${name}`, said);
+    const answer = name === "silence" ? await post("silences", { matchers: silencing.matchersOf(said), reason: said.reason, hours: Number(said.hours) }) : await post(`incidents/${i.alert}/${name}`, said);
     announce(answer.done ? t("done", t(name)) : answer.answer);
   } catch (error) {
     announce(error.message);
     $("#detail").prepend(el("p", { class: "wrong", role: "alert" }, error.message));
   }
-}
-function silenceOf(i, said) {
-  const matchers = { ...(said.zone ? { zone: i.zone } : {}), ...(said.rule || !said.zone ? { rule: i.rule } : {}) };
-  return { matchers, reason: said.reason, hours: Number(said.hours) };
 }

@@ -10,8 +10,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from alerts.quiet import FIELDS, matches
+from alerts.wire import record_of
 from tests.browser.desk import PASSWORD, Desk, Running, Wire, browser, running
+from tests.script import Script, ground
 from tests.site import ran, until
+from tests.unit.test_alerts import CROSSING, SILENT
 
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder, for who wants to look
 
@@ -127,6 +131,18 @@ def test_a_silence_with_its_reason_mutes_and_can_be_ended(site: Running, desk: D
     key = crossing(site)
     chosen(desk, key)
     desk.page.keyboard.press("x")
+    desk.page.wait_for_selector("dialog .outcome p")
+    ticked = "boxes => boxes.filter(box => box.checked).map(box => box.name)"
+    assert desk.page.eval_on_selector_all("dialog [type=checkbox]", ticked) == ["with_subject"]
+    narrow = _would_hide(desk)
+    desk.page.uncheck("dialog [name=with_subject]")
+    assert "at least one field" in desk.page.inner_text("dialog .outcome")
+    desk.page.check("dialog [name=with_severity]")
+    desk.page.fill("dialog [name=severity]", "critical,major,minor")
+    assert _would_hide(desk) > narrow == 1
+    assert "nobody would have been told" in desk.page.inner_text("dialog .outcome .wrong")
+    desk.page.uncheck("dialog [name=with_severity]")
+    desk.page.check("dialog [name=with_subject]")
     desk.page.fill("dialog [name=reason]", "ranch hands")
     desk.page.click("dialog button.main")
     until(lambda: site.outbox.history_of(key)[-1]["muted"], "it is muted")
@@ -135,6 +151,30 @@ def test_a_silence_with_its_reason_mutes_and_can_be_ended(site: Running, desk: D
     until(lambda: _again(desk, "ranch hands"), "the silence is listed")
     desk.page.click("#view-shift td button:has-text('End')")
     until(lambda: not site.outbox.history_of(key)[-1]["muted"], "it is over")
+
+
+def _would_hide(desk: Desk) -> int:
+    return int(re.findall(r"silenced (\d+) incidents", desk.page.inner_text("dialog .outcome"))[0])
+
+
+def test_the_page_matches_silences_as_the_service_does(desk: Desk) -> None:
+    """Every field, one value or several, whole or a beginning: the same incidents."""
+    script = Script(ground(CROSSING, SILENT))
+    script.walk(0, 40, (1, -3000.0, -30.0), (2, 2000.0, -30.0))
+    newest = {alert.incident.key: alert for _, alert in script.told}
+    assert len(newest) >= 3
+    records = [record_of(alert) for alert in newest.values()]
+    values = ("cross*", "silent-sensor,crossing", "critical,major", "cam-1", "person", records[0]["subjects"][0], "*")
+    matching = """([records, matchers]) => import('/static/silencing.js').then(silencing =>
+        records.filter(i => silencing.matches(i, matchers)).map(i => i.alert))"""
+    found = 0
+    for field in FIELDS:
+        for value in values:
+            there = desk.page.evaluate(matching, [records, {field: value}])
+            expected = [key for key, alert in newest.items() if matches(alert.incident, ((field, value),))]
+            assert there == expected, (field, value)
+            found += len(there)
+    assert found > len(FIELDS)
 
 
 def _again(desk: Desk, words: str) -> bool:
