@@ -32,6 +32,7 @@ from runtime.accepted import configuration_in_use
 from runtime.checking import findings
 from runtime.commands import accounts, alerts, audit, rules
 from runtime.commands.acl import acl
+from runtime.commands.aside import aside
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, people, status_of
 from runtime.configuration import load
 from runtime.demo import demonstrate
@@ -64,6 +65,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(audit.app, name="audit")
 app.command(epilog="Example: marchwarden acl configs > /etc/mosquitto/marchwarden.acl")(acl)
+app.command(epilog="Example: marchwarden aside configs --out aside.ndjson --reason 'for the maintainer'")(aside)
 
 
 def main() -> None:

@@ -27,14 +27,17 @@ from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning, carried_over
 from runtime.entries import Configuration
 from runtime.picture import picture
-from runtime.places import Places, plate_key
+from runtime.places import Places, plate_key, plate_key_file
 from runtime.side_stores import SideStores
 from runtime.snapshot import AnotherVersion, Parts, restored
 from runtime.steps import grid, steps
 from runtime.world import world_of
 from sensors import journal
+from sensors.aside import AsideStore, Kept
 from sensors.health import unheard
 from sensors.journal import Frame, JournalDamaged, JournalLost, Position
+from sensors.journal import fingerprint as fingerprint_of
+from sensors.keys import KeyUnusable, set_aside
 from sensors.repeats import Bucket, Seen
 
 COMMIT_S = 0.25  # at the latest this long after a step; alerts do not wait for it
@@ -68,6 +71,7 @@ class Pipeline:
         self.outbox = Outbox(self._places.database)
         self._reported: dict[str, float] = {}
         self._stores = SideStores(c, self.fault)
+        self._aside = AsideStore(self._places.aside, self._keys)
         self.tallies = Tallies()
         self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
         self._told = 0  # of these, so many whose alerts are out
@@ -88,7 +92,7 @@ class Pipeline:
         """Take a configuration into use. What the state says of things that the new one no longer has is let go."""
         self._parts = Parts(PARTS)
         self._begun: State | None = None
-        self._c, self._world = c, world_of(c, plate_key(c))
+        self._c, self._world = c, world_of(c, self._plate_key(c))
         self._mark = fingerprint(self._world)
         kept = self.outbox.snapshot()
         if kept is None:
@@ -109,6 +113,29 @@ class Pipeline:
                 "The configuration has changed: tracking begins anew, open incidents of rules that remain are kept."
             )
             self.state = carried_over(self._world, self.state)
+
+    def _plate_key(self, c: Configuration) -> bytes:
+        """The key of plate tokens. One that is gone or another than before is told: old tokens match nothing any more.
+
+        Raises KeyUnusable, where the site names a file of its own and that holds no key.
+        """
+        file = plate_key_file(c)
+        try:
+            key = plate_key(c)
+        except KeyUnusable:
+            if c.site.privacy.plate_key_file:
+                raise
+            set_aside(file)
+            key = plate_key(c)
+        before, self._plate_mark = self.outbox.status().get("plate_key", ""), fingerprint_of(key).hex()
+        if before not in ("", self._plate_mark):
+            self.fault(
+                FaultKind.KEY_LOST,
+                file.name,
+                f"The key of plate tokens is another one than before: tokens and sealed plates of before match nothing. "
+                f"Restore {file.name} from a copy, and restart.",
+            )
+        return key
 
     def turn(self) -> bool:
         """One round: read, advance, commit when due. Was there anything to read?"""
@@ -201,11 +228,24 @@ class Pipeline:
             self._finish(taken - done)
             done = taken
             self._undone.append(outcome)
+            self._keep_aside(outcome)
             for fault in outcome.faults:
                 self._report(f"{fault.kind.value}, {fault.about}: {fault.detail}")
             self.tallies.detections += len(outcome.detections)
             self.tallies.alerts += len(outcome.alerts)
         self._rest = self._rest.between(done, len(self._rest))
+
+    def _keep_aside(self, outcome: Outcome) -> None:
+        kept = (
+            Kept(
+                Messages(np.array([a.received_ns]), (a.topic,), (a.payload,), np.array([a.retained])), a.stage, a.error
+            )
+            for a in outcome.aside
+        )
+        try:
+            self._aside.keep(kept)
+        except OSError as error:
+            self.fault(FaultKind.WRITING_FAILED, "aside", f"What raised an exception could not be kept: {error}.")
 
     def _finish(self, messages: int) -> None:
         """So many messages more are part of the state: frames that hold no others need not be read again."""
@@ -282,7 +322,11 @@ class Pipeline:
                 withheld=tuple(w for o in undone for w in o.withheld),
                 answers=tuple(a for o in undone for a in o.answers),
                 faults=tuple(f for o in undone for f in o.faults),
-                status=status | {"journal_segment": (self._frames[0][2] if self._frames else self._segment).hex()},
+                status=status
+                | {
+                    "plate_key": self._plate_mark,
+                    "journal_segment": (self._frames[0][2] if self._frames else self._segment).hex(),
+                },
             )
         )
 
@@ -307,6 +351,7 @@ class Pipeline:
                 "pid": os.getpid(),
                 "started": iso_from_ns(self.tallies.started_ns),
                 "time": iso_from_ns(now_ns),
+                "kept_aside": self._aside.count(),
                 "step_newest": iso_from_ns(self.state.now_ns),
                 "journal_newest": iso_from_ns(self._until_ns) if self._until_ns else None,
                 "behind_s": round((now_ns - self.state.now_ns) / NS, 1),
@@ -343,6 +388,7 @@ class Pipeline:
     def _forget(self) -> None:
         """What retention no longer allows is gone for good: its keys are destroyed."""
         now_ns, privacy = time.time_ns(), self._c.site.privacy
+        self._aside.forget_before(now_ns - int(privacy.journal_hours * 3600) * NS)
         journal.forget_before(self._places.journal, self._keys, now_ns - int(privacy.journal_hours * 3600) * NS)
         self._stores.forget_before(
             *(

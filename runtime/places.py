@@ -30,6 +30,11 @@ class Places:
         return self.state / "history"
 
     @property
+    def aside(self) -> Path:
+        """Messages that raised an exception, sealed, for the maintainer."""
+        return self.state / "aside"
+
+    @property
     def vault(self) -> Path:
         """Sealed plates and pictures."""
         return self.state / "vault"
@@ -58,9 +63,13 @@ class Places:
 
 
 def plate_key(c: Configuration) -> bytes:
-    """The key of plate tokens: the site's own file, or one made in the state folder."""
+    """The key of plate tokens: the site's own file, or one made in the state folder. Raises KeyUnusable."""
+    return lasting_key(plate_key_file(c))
+
+
+def plate_key_file(c: Configuration) -> Path:
     own = c.site.privacy.plate_key_file
-    return lasting_key(c.folder / own if own else c.state / "keys" / "plates.key")
+    return c.folder / own if own else c.state / "keys" / "plates.key"
 
 
 def audit_key(c: Configuration) -> bytes:

@@ -26,6 +26,7 @@ SHELL = {
     "sensors/journal.py",
     "sensors/keys.py",
     "sensors/vault.py",
+    "sensors/aside.py",
     "sensors/tak.py",
     "alerts/outbox.py",
     "alerts/outbox_tables.py",
