@@ -62,6 +62,13 @@ class Places:
         return DayKeys(self.state / "keys", "journal")
 
 
+def private_folder(state: Path) -> None:
+    """The state folder, there and open to nobody else: what is in it (keys, plates, who looked) needs no further mode."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if state.stat().st_mode & 0o077:
+        state.chmod(0o700)
+
+
 def plate_key(c: Configuration) -> bytes:
     """The key of plate tokens: the site's own file, or one made in the state folder. Raises KeyUnusable."""
     return lasting_key(plate_key_file(c))

@@ -25,7 +25,7 @@ from runtime.entries import Configuration
 from runtime.fault_queue import FaultQueue
 from runtime.mistakes import Mistake, Mistakes
 from runtime.pipeline import Pipeline
-from runtime.places import Places, plate_key
+from runtime.places import Places, plate_key, private_folder
 from runtime.process_report import InUse, Refused, Reporter
 from runtime.supervision import described
 from runtime.world import world_of
@@ -57,7 +57,7 @@ def serve(folder: Path, stop: threading.Event, reload: threading.Event, report: 
     gc.set_threshold(*GC_THRESHOLDS)
     report = _never_failing(report)
     c, refused = _loaded(folder, report)
-    c.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(c.state)
     with (c.state / "service.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,6 +27,9 @@ BOUNDS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
+SECRET_FIELDS = ("password", "token")
+HIDDEN = "…"
+PASSWORD_IN_URL = re.compile(r"//[^/\s]*@")
 MEANT_NUMBER = {"float_type", "float_parsing", "int_type", "int_parsing", "int_parsing_size", "int_from_float"}
 
 
@@ -158,10 +161,12 @@ def _mistakes(file: str, entry: str, kind: Any, data: Any, errors: list[Any]) ->
 
 
 def _mistake(file: str, entry: str, kind: Any, data: Any, path: Path, error: Any) -> Mistake:
-    type, context, value = error["type"], error.get("ctx", {}), error.get("input")
+    type, context = error["type"], error.get("ctx", {})
     name = str(
         next((s for s in reversed(error["loc"]) if isinstance(s, str) and not s.startswith(("function-", "["))), "")
     )
+
+    value = _without_secrets(name, error.get("input"))
 
     def at(wrong: str, hint: str = "", *more: str) -> Mistake:
         return Mistake(file, entry, ".".join(filter(None, [_field(data, path), *more])), wrong, hint)
@@ -188,6 +193,13 @@ def _mistake(file: str, entry: str, kind: Any, data: Any, path: Path, error: Any
         wrong, _, hint = str(context["error"]).partition("; ")
         return at(f"{subject}{wrong}.", f"{hint[:1].upper()}{hint[1:]}." if hint else "")
     return at(*_other(_field(data, path) if type.endswith("_type") else name, type, context, value))
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    """A value as it may be shown: logs and screens are read by more people than the configuration is."""
+    if name in SECRET_FIELDS:
+        return HIDDEN
+    return PASSWORD_IN_URL.sub(f"//{HIDDEN}@", value) if isinstance(value, str) else value
 
 
 def _joined(mistake: Mistake, name: str) -> Mistake:

@@ -14,7 +14,7 @@ from alerts.outbox import Outbox
 from model.liveness import judged
 from model.time import iso_from_ns
 from runtime.entries import Configuration
-from runtime.places import Places, audit_key
+from runtime.places import Places, audit_key, private_folder
 from runtime.process_report import read_reports
 
 people = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,6 +35,7 @@ def who(by: str) -> str:
 def audited(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
     """A line in the audit log."""
     places = Places(c.state)
+    private_folder(c.state)
     audit_log.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who(by), what, about, reason)
 
 

@@ -1,5 +1,6 @@
 """Playing an exercise to a broker in real time, as the equipment would publish it."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -62,5 +63,5 @@ def address(url: str) -> tuple[str, int, str, str]:
     """(host, port, user, password) of an `mqtt://` URL. Raises ValueError."""
     parts = urlsplit(url if "//" in url else f"mqtt://{url}")
     if parts.scheme != "mqtt" or not parts.hostname:
-        raise ValueError(f"{url!r} is no broker's address; write mqtt://host:1883.")
+        raise ValueError(f"{re.sub(r'//[^/]*@', '//…@', url)!r} is no broker's address; write mqtt://host:1883.")
     return parts.hostname, parts.port or 1883, parts.username or "", parts.password or ""

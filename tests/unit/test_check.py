@@ -431,7 +431,9 @@ def test_a_csv_without_a_header_is_one_mistake(site: Path, check: Callable[[], l
 
 
 def test_every_pattern_of_the_schema_has_words_of_its_own() -> None:
-    patterns = {p.replace("\\\\", "\\") for text in schemas().values() for p in re.findall(r'"pattern": "([^"]*)"', text)}
+    patterns = {
+        p.replace("\\\\", "\\") for text in schemas().values() for p in re.findall(r'"pattern": "([^"]*)"', text)
+    }
     assert patterns == set(FORMS)
 
 
