@@ -1,6 +1,6 @@
 """What arrived: messages with the time they were received, before anybody has looked inside."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,12 @@ class Messages:
     topics: tuple[str, ...]  # (n,)
     payloads: tuple[bytes, ...]  # (n,)
     retained: NDArray[np.bool_]  # (n,) a retained message is state, not a new detection
+    # (n,) the broker marks it as sent again (MQTT's DUP); where nothing is given, none are
+    duplicate: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        if not len(self.duplicate):
+            object.__setattr__(self, "duplicate", np.zeros(len(self.topics), np.bool_))
 
     def __len__(self) -> int:
         return len(self.topics)
@@ -33,7 +39,11 @@ class Messages:
     def between(self, first: int, last: int) -> Self:
         """Messages number first to last - 1."""
         return type(self)(
-            self.received_ns[first:last], self.topics[first:last], self.payloads[first:last], self.retained[first:last]
+            self.received_ns[first:last],
+            self.topics[first:last],
+            self.payloads[first:last],
+            self.retained[first:last],
+            self.duplicate[first:last],
         )
 
     @classmethod
@@ -51,6 +61,7 @@ class Messages:
             tuple(t for p in parts for t in p.topics),
             tuple(b for p in parts for b in p.payloads),
             np.concatenate([p.retained for p in parts]),
+            np.concatenate([p.duplicate for p in parts]),
         )
 
 

@@ -43,6 +43,7 @@ from sensors.repeats import Bucket, Seen
 COMMIT_S = 0.25  # at the latest this long after a step; alerts do not wait for it
 COMMIT_S_MAX = 1.0  # under load, when a commit itself takes long
 ROUND_MESSAGES = 20_000  # taken from the journal at a time
+ROUND_BYTES = 64_000_000  # … of payloads
 STEP_NS = NS  # what is earlier by more was written after the clock was set back
 SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
@@ -162,7 +163,7 @@ class Pipeline:
 
     def _read(self) -> tuple[list[Frame], int]:
         frames: list[Frame] = []
-        count, start, segment, until_ns = 0, self._next, self._segment, 0
+        count, size, start, segment, until_ns = 0, 0, self._next, self._segment, 0
         # A state that has only begun stands at the end of its first step, and has taken in nothing of that step yet.
         now_ns = 0 if self.state is None or self.state is self._begun else self.state.now_ns
         parts = [self._rest] if len(self._rest) else []
@@ -182,7 +183,8 @@ class Pipeline:
                     parts.append(messages)
                 start, segment, until_ns = frame.next, frame.segment, frame.until_ns
                 count += len(frame.messages)
-                if count >= ROUND_MESSAGES:
+                size += sum(map(len, frame.messages.payloads))
+                if count >= ROUND_MESSAGES or size >= ROUND_BYTES:
                     break
         except JournalLost as error:
             self.fault(FaultKind.JOURNAL_LOST, "journal", f"{error} Reading begins anew with what is there.")

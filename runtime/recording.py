@@ -21,6 +21,7 @@ class Line(msgspec.Struct):
     payload: msgspec.Raw = msgspec.Raw()
     payload_base64: str | None = None
     retain: bool = False
+    duplicate: bool = False  # the broker marks it as sent again
 
 
 class BadRecording(ValueError):
@@ -33,7 +34,7 @@ def read(path: Path, chunk: int = BATCH) -> Iterator[Messages]:
     Raises BadRecording with the line's number for what is no recorded message.
     """
     decoder = msgspec.json.Decoder(Line)
-    rows: list[tuple[int, str, bytes, bool]] = []
+    rows: list[tuple[int, str, bytes, bool, bool]] = []
     newest_ns = 0
     with path.open("rb") as lines:
         for number, text in enumerate(lines, 1):
@@ -55,7 +56,7 @@ def read(path: Path, chunk: int = BATCH) -> Iterator[Messages]:
                     "Sort the lines by 'received'."
                 )
             newest_ns = received_ns
-            rows.append((received_ns, line.topic, payload, line.retain))
+            rows.append((received_ns, line.topic, payload, line.retain, line.duplicate))
             if len(rows) >= chunk:
                 yield _messages(rows)
                 rows = []
@@ -65,15 +66,20 @@ def read(path: Path, chunk: int = BATCH) -> Iterator[Messages]:
 
 def lines(messages: Messages) -> Iterator[bytes]:
     """Each message as a line, with its newline."""
-    for received_ns, topic, payload, retained in zip(
-        messages.received_ns.tolist(), messages.topics, messages.payloads, messages.retained.tolist(), strict=True
+    for received_ns, topic, payload, retained, duplicate in zip(
+        messages.received_ns.tolist(),
+        messages.topics,
+        messages.payloads,
+        messages.retained.tolist(),
+        messages.duplicate.tolist(),
+        strict=True,
     ):
         said: dict[str, object] = {"received": iso_from_ns(received_ns), "topic": topic}
         if _is_json(payload):
             said["payload"] = msgspec.Raw(payload if b"\n" not in payload else msgspec.json.format(payload, indent=-1))
         else:
             said["payload_base64"] = base64.b64encode(payload).decode()
-        yield msgspec.json.encode(said | {"retain": retained}) + b"\n"
+        yield msgspec.json.encode(said | {"retain": retained} | ({"duplicate": True} if duplicate else {})) + b"\n"
 
 
 def write(path: Path, batches: Iterable[Messages]) -> int:
@@ -94,6 +100,7 @@ def _is_json(payload: bytes) -> bool:
     return True
 
 
-def _messages(rows: list[tuple[int, str, bytes, bool]]) -> Messages:
-    received, topics, payloads, retained = zip(*rows, strict=True)
-    return Messages(np.array(received, np.int64), topics, payloads, np.array(retained, np.bool_))
+def _messages(rows: list[tuple[int, str, bytes, bool, bool]]) -> Messages:
+    received, topics, payloads, retained, duplicate = zip(*rows, strict=True)
+    flags = np.array(retained, np.bool_), np.array(duplicate, np.bool_)
+    return Messages(np.array(received, np.int64), topics, payloads, *flags)

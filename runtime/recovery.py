@@ -254,6 +254,7 @@ def _chosen(messages: Messages, kept: list[int]) -> Messages:
         tuple(messages.topics[i] for i in kept),
         tuple(messages.payloads[i] for i in kept),
         messages.retained[kept],
+        messages.duplicate[kept],
     )
 
 

@@ -72,7 +72,7 @@ def decode(catalogue: Catalogue, seen: Seen, intake: Intake, messages: Messages)
             aside.append(_failed(route[0], error, topic, payload, retained, rows))
         if not rows.has_left(mark):
             rows.reject(Reason.NO_DETECTION, "Understood; there is nothing in it to detect.")
-    seen, decoded = _checked(catalogue.limits, seen, rows, tuple(aside[:ASIDE_MAX]))
+    seen, decoded = _checked(catalogue.limits, seen, rows, messages.duplicate, tuple(aside[:ASIDE_MAX]))
     return seen, rows.intake(), decoded
 
 
@@ -130,7 +130,9 @@ def _failed(feed: Feed, error: Exception, topic: str, payload: bytes, retained: 
     return Aside(rows.received_ns, topic, payload, retained, f"sensors.formats.{feed.format}", text)
 
 
-def _checked(limits: Limits, seen: Seen, rows: Rows, aside: tuple[Aside, ...]) -> tuple[Seen, Decoded]:
+def _checked(
+    limits: Limits, seen: Seen, rows: Rows, duplicate: NDArray[np.bool_], aside: tuple[Aside, ...]
+) -> tuple[Seen, Decoded]:
     """The rows that pass every check, with a rejection for each that doesn't."""
     decoded = rows.decoded()
     readings = decoded.readings
@@ -150,7 +152,7 @@ def _checked(limits: Limits, seen: Seen, rows: Rows, aside: tuple[Aside, ...]) -
         rows.keys()[good],
         readings.received_ns[good],
         rows.timeless()[good],
-        np.zeros(len(good), np.bool_),
+        duplicate[readings.message[good]],
         limits.repeat_ns,
         limits.redelivery_ns,
     )

@@ -21,6 +21,7 @@ from model.time import MS, NS
 from sensors.journal import Writer
 
 BATCH_MESSAGES = 5_000
+BATCH_BYTES = 16_000_000  # of payloads: what one batch holds in memory, some times over
 BATCH_NS = 50 * MS
 TICK_NS = 200 * MS
 WINDOW = 20_000  # unacknowledged messages that the broker may send on
@@ -80,7 +81,8 @@ class Ingest:
         self._broker, self._subscriptions, self._journal = broker, subscriptions, journal
         self._bytes_max, self._report, self._actions = payload_bytes_max, report, actions
         self._streams = streams
-        self._batch: list[tuple[int, str, bytes, bool]] = []
+        self._batch: list[tuple[int, str, bytes, bool, bool]] = []
+        self._batch_bytes = 0
         self._pending: list[tuple[int, int]] = []
         self._failures, self._ending, self._kept = 0, False, ""
         self._note("disconnected")  # before anything else: nobody listened since the service before this one ended
@@ -141,14 +143,14 @@ class Ingest:
         while not stop():
             opened_ns = time.monotonic_ns()
             code = mqtt.MQTT_ERR_SUCCESS
-            while code == mqtt.MQTT_ERR_SUCCESS and len(self._batch) < BATCH_MESSAGES:
+            while code == mqtt.MQTT_ERR_SUCCESS and not self._is_full():
                 left_ns = opened_ns + BATCH_NS - time.monotonic_ns()
                 if left_ns <= 0:
                     break
                 code = self.client.loop(left_ns / NS)
                 # What has arrived meanwhile is read without asking the system for each message whether there is one.
                 read = -1
-                while code == mqtt.MQTT_ERR_SUCCESS and read < len(self._batch) < BATCH_MESSAGES:
+                while code == mqtt.MQTT_ERR_SUCCESS and read < len(self._batch) and not self._is_full():
                     read = len(self._batch)
                     code = self.client.loop_read()
             self._take_actions()
@@ -157,17 +159,24 @@ class Ingest:
             if code != mqtt.MQTT_ERR_SUCCESS:
                 return
 
+    def _is_full(self) -> bool:
+        return len(self._batch) >= BATCH_MESSAGES or self._batch_bytes >= BATCH_BYTES
+
     def _flush(self) -> None:
         """Write, sync, acknowledge: in this order."""
         self._look_at_the_clock()
         if self._batch:
-            received, topics, payloads, retained = zip(*self._batch, strict=True)
+            received, topics, payloads, retained, duplicate = zip(*self._batch, strict=True)
             self._journal.append(
                 Messages(
-                    np.maximum.accumulate(np.array(received, np.int64)), topics, payloads, np.array(retained, np.bool_)
+                    np.maximum.accumulate(np.array(received, np.int64)),
+                    topics,
+                    payloads,
+                    np.array(retained, np.bool_),
+                    np.array(duplicate, np.bool_),
                 )
             )
-            self._batch = []
+            self._batch, self._batch_bytes = [], 0
             self._journal.sync()
             for mid, qos in self._pending:
                 self.client.ack(mid, qos)
@@ -188,7 +197,7 @@ class Ingest:
             return
         self._report(f"The clock was set by {stepped_ns / NS:+,.1f} s.")
         if stepped_ns < 0:
-            self._batch = [(time.time_ns(), topic, payload, retain) for _, topic, payload, retain in self._batch]
+            self._batch = [(time.time_ns(), *each[1:]) for each in self._batch]
             self._journal.set_back(time.time_ns() - 1)
         self._batch.insert(0, self._said())
 
@@ -209,13 +218,14 @@ class Ingest:
 
     def _take_streams(self) -> None:
         for stream in self._streams:
-            self._batch += [(time.time_ns(), stream.topic, payload, False) for payload in stream.taken()]
+            self._batch += [(time.time_ns(), stream.topic, payload, False, False) for payload in stream.taken()]
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
         payload = bytes(message.payload)
         if len(payload) > self._bytes_max:
             payload = TOO_LARGE_MARK + str(len(payload)).encode()
-        self._batch.append((time.time_ns(), _not_ours(message.topic), payload, message.retain))
+        self._batch.append((time.time_ns(), _not_ours(message.topic), payload, message.retain, message.dup))
+        self._batch_bytes += len(payload)
         if message.qos:
             self._pending.append((message.mid, message.qos))
 
@@ -248,10 +258,10 @@ class Ingest:
         self._event = event
         self._batch.append(self._said())
 
-    def _said(self) -> tuple[int, str, bytes, bool]:
+    def _said(self) -> tuple[int, str, bytes, bool, bool]:
         """`until` says up to when the silence before it was one that we listened to, if we listened."""
         payload = msgspec.json.encode({"event": self._event, "until": self._journal.newest_ns})
-        return time.time_ns(), SERVICE_TOPIC, payload, False
+        return time.time_ns(), SERVICE_TOPIC, payload, False, False
 
 
 def _not_ours(topic: str) -> str:

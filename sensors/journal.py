@@ -1,13 +1,14 @@
 """The journal: every message that arrived, encrypted, on disk before the broker is told that it was received.
 
-Append-only segments of frames, one frame a batch. Format 2:
+Append-only segments of frames, one frame a batch. Format 3:
 
     segment: magic 4 · format 4 · fingerprint of its key 8 · its own identity 8 · CRC-32 of all that 4, then frames
     frame: magic 4 · body length 4 · count 4 · first received_ns 8 · last received_ns 8 · nonce 12
            · CRC-32 of all that 4 · CRC-32 of the body 4
     body: AES-256-GCM under the key of the segment's day, the first 40 bytes of the frame as associated data
 
-Format 1, which is still read, had no segment header and one CRC over frame and body.
+Format 2, which is still read, did not say which messages the broker marks as duplicates; format 1, which is read as well, had no
+segment header and one CRC over frame and body.
 
 A frame without messages is a tick: nothing arrived until its time. A position is a segment's number and an offset in it.
 
@@ -33,12 +34,13 @@ import msgspec
 import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from numpy.typing import NDArray
 
 from model.messages import Messages
 from model.stored import Damaged, NewerFormat
 from sensors.keys import DayKeys, KeyUnusable, day_of, end_of_day_ns, sync_folder, write_durably
 
-FORMAT = 2
+FORMAT = 3
 HEADER = struct.Struct("<4sIIqq12s")
 CRC = struct.Struct("<I")
 SEGMENT = struct.Struct("<4sI8s8s")
@@ -47,8 +49,8 @@ SEGMENT_HEAD_BYTES = SEGMENT.size + CRC.size
 FORGOTTEN = bytes(
     8
 )  # in place of a key's fingerprint: the key was destroyed when retention ended, and the frames are gone
-FRAME_MAGIC = {1: b"MWJ1", 2: b"MWJ2"}
-FRAME_HEAD_BYTES = {1: HEADER.size + CRC.size, 2: HEADER.size + 2 * CRC.size}
+FRAME_MAGIC = {1: b"MWJ1", 2: b"MWJ2", 3: b"MWJ3"}
+FRAME_HEAD_BYTES = {1: HEADER.size + CRC.size, 2: HEADER.size + 2 * CRC.size, 3: HEADER.size + 2 * CRC.size}
 SEGMENT_BYTES = 64 * 1024 * 1024
 OFFSET_BITS = 40
 NAME = re.compile(r"\d{8}-\d{4}-\d\d-\d\d\.journal")
@@ -123,7 +125,7 @@ class Writer:
         """Add a batch. Its times are never before those already written: a clock stepped back can't reorder."""
         received = np.maximum.accumulate(np.maximum(messages.received_ns, self.newest_ns))
         self._write(
-            Messages(received, messages.topics, messages.payloads, messages.retained),
+            Messages(received, messages.topics, messages.payloads, messages.retained, messages.duplicate),
             int(received[0]),
             int(received[-1]),
         )
@@ -401,8 +403,8 @@ def _head_of(file: BinaryIO, name: str) -> _Head:
         return _Head(FORMAT, SEGMENT_HEAD_BYTES, cut_off=True)
     magic, format, of_key, identity = SEGMENT.unpack_from(head)
     if magic != SEGMENT_MAGIC or CRC.unpack_from(head, SEGMENT.size)[0] != zlib.crc32(head[: SEGMENT.size]):
-        old = _next_whole(file, 0, 1) is not None and _next_whole(file, 0, FORMAT) is None
-        return _Head(1 if old else FORMAT, SEGMENT_HEAD_BYTES, damaged=True)
+        found = (format for format in reversed(FRAME_MAGIC) if _next_whole(file, 0, format) is not None)
+        return _Head(next(found, FORMAT), SEGMENT_HEAD_BYTES, damaged=True)
     if format > FORMAT:
         raise NewerFormat(f"The journal's {name}", format, FORMAT)
     return _Head(format, SEGMENT_HEAD_BYTES, of_key, b"" if of_key == FORGOTTEN else identity)
@@ -418,6 +420,7 @@ def _framed(key: bytes, messages: Messages, first_ns: int, last_ns: int) -> byte
                 messages.topics,
                 messages.payloads,
                 np.packbits(messages.retained).tobytes(),
+                np.packbits(messages.duplicate).tobytes(),
             )
         )
     length = len(plain) + 16 if plain else 0
@@ -426,15 +429,27 @@ def _framed(key: bytes, messages: Messages, first_ns: int, last_ns: int) -> byte
     return head + CRC.pack(zlib.crc32(head)) + CRC.pack(zlib.crc32(body)) + body
 
 
-_Body = tuple[bytes, list[str], list[bytes], bytes]
+class _Body(msgspec.Struct, array_like=True):
+    received_ns: bytes
+    topics: list[str]
+    payloads: list[bytes]
+    retained: bytes
+    duplicate: bytes | None = None  # since format 3
+
+
 _body = msgspec.msgpack.Decoder(_Body)
 
 
 def _opened(key: bytes, frame: _Whole) -> Messages:
-    received, topics, payloads, retained = _body.decode(AESGCM(key).decrypt(frame.nonce, frame.body, frame.head))
-    times = np.frombuffer(received, "<i8").astype(np.int64)
-    flags = np.unpackbits(np.frombuffer(retained, np.uint8), count=len(times)).astype(np.bool_)
-    return Messages(times, tuple(topics), tuple(payloads), flags)
+    body = _body.decode(AESGCM(key).decrypt(frame.nonce, frame.body, frame.head))
+    times = np.frombuffer(body.received_ns, "<i8").astype(np.int64)
+    retained = _flags(body.retained, len(times))
+    duplicate = np.zeros(len(times), np.bool_) if body.duplicate is None else _flags(body.duplicate, len(times))
+    return Messages(times, tuple(body.topics), tuple(body.payloads), retained, duplicate)
+
+
+def _flags(packed: bytes, count: int) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=count).astype(np.bool_)
 
 
 def _frame_at(file: BinaryIO, format: int) -> _Whole | _Incomplete | _Unfit | None:

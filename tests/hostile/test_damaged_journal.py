@@ -181,12 +181,12 @@ def test_a_segment_of_a_later_format_is_one_sentence_for_reader_and_writer(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(journals, "FORMAT", FORMAT + 1)
-        patch.setitem(journals.FRAME_MAGIC, FORMAT + 1, b"MWJ3")
+        patch.setitem(journals.FRAME_MAGIC, FORMAT + 1, b"MWJ9")
         written(tmp_path, "a")
     before = next((tmp_path / "journal").glob("*.journal")).read_bytes()
-    with pytest.raises(NewerFormat, match="format 3"):
+    with pytest.raises(NewerFormat, match=f"format {FORMAT + 1}"):
         contents(tmp_path)
-    with pytest.raises(NewerFormat, match="format 3"):
+    with pytest.raises(NewerFormat, match=f"format {FORMAT + 1}"):
         Writer(tmp_path / "journal", keys(tmp_path))
     assert next((tmp_path / "journal").glob("*.journal")).read_bytes() == before
 
