@@ -15,7 +15,7 @@ class Reason(StrEnum):
     IN_THE_FUTURE = "in_the_future"  # observed after it was received, beyond the tolerance
     TOO_OLD = "too_old"  # observed longer ago than the site keeps
     TOO_LATE = "too_late"  # too late for tracking; kept in history
-    TOO_LARGE = "too_large"  # payload above the limit
+    TOO_LARGE = "too_large"  # payload above the limit, or a picture that is too costly to decode
     UNKNOWN_SENSOR = "unknown_sensor"  # nobody registered it
     UNKNOWN_TOPIC = "unknown_topic"  # no feed has this topic
     UNKNOWN_EVENT = "unknown_event"  # the format has a kind of message that we don't know

@@ -320,7 +320,7 @@ class Pipeline:
                 parts_used=used,
                 position=position.number(),
                 now_ns=self.state.now_ns,
-                rejections=tuple(r for o in undone for r in o.rejections),
+                rejections=(*(r for o in undone for r in o.rejections), *self._stores.rejections()),
                 withheld=tuple(w for o in undone for w in o.withheld),
                 answers=tuple(a for o in undone for a in o.answers),
                 faults=tuple(f for o in undone for f in o.faults),

@@ -19,13 +19,15 @@ from geo.frames import wgs84_from_plane
 from history.store import Store
 from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.faults import FaultKind
+from model.rejections import Rejection
 from model.stored import Damaged
 from runtime.advance import Outcome, World
 from runtime.entries import Configuration
 from runtime.places import Places, history_of
 from sensors.keys import set_aside
-from sensors.readings import Picture, PlateText
-from sensors.vault import Pictures, Vault
+from sensors.readings import PlateText
+from sensors.reducer import Reduction
+from sensors.vault import Pictures, Shown, Vault
 
 AGAIN_S = 2.0
 GRACE_S = 60.0
@@ -44,7 +46,7 @@ class Pending:
     """What came of steps and is in no store yet."""
 
     plates: list[PlateText]
-    pictures: list[tuple[str, Picture]]  # with the sensor's id
+    pictures: list[tuple[str, Shown]]  # with the sensor's id
     rows: list[tuple[str, pa.Table, int]]  # of the history: (kind, rows, position)
 
     @classmethod
@@ -131,6 +133,7 @@ class SideStores:
         self._history: SideStore[Store] = SideStore("history", lambda: history_of(c, write=True), None, say)
         self._vault = SideStore("plate vault", lambda: _checked(Vault(vault)), vault / "plates.db", say)
         self._pictures = SideStore("picture store", lambda: _checked(Pictures(vault)), vault / "pictures.db", say)
+        self._reduction = Reduction(lambda text: say(FaultKind.PART_FAILED, "picture reduction", text))
         self._pending = Pending.nothing()
         self._newest_scan_ns = 0
 
@@ -139,7 +142,7 @@ class SideStores:
         ids = world.ground.sensor_ids
         for outcome in outcomes:
             self._pending.plates += outcome.plates
-            self._pending.pictures += [(ids[p.sensor], p) for p in outcome.pictures]
+            self._reduction.put((ids[p.sensor], p) for p in outcome.pictures)
             for make in (self._detections, self._scans, self._alerts):
                 try:
                     self._pending.rows += make(world, outcome)
@@ -148,7 +151,8 @@ class SideStores:
                     self._say(FaultKind.STEP_FAILED, "history", detail)
 
     def write(self) -> bool:
-        """May a snapshot go on from what has been added?"""
+        """May a snapshot go on from what has been added? Pictures that are still being reduced are not waited for."""
+        self._pending.pictures += self._reduction.reduced()
         pending = self._pending
         stores: list[tuple[SideStore[Any], Callable[[Any], None]]] = [
             (self._vault, lambda vault: vault.seal(pending.plates)),
@@ -166,7 +170,15 @@ class SideStores:
         self._pictures.do(lambda pictures: pictures.forget_before(pictures_ns) and None)
         self._history.do(lambda history: self._forget_rows(history, history_ns))
 
+    def rejections(self) -> tuple[Rejection, ...]:
+        """Of pictures that were not kept since this was asked last."""
+        return self._reduction.rejections()
+
     def close(self) -> None:
+        self._reduction.close()
+        last = self._reduction.reduced()
+        if last:
+            self._pictures.do(lambda pictures: pictures.keep(last))
         for store in (self._history, self._vault, self._pictures):
             store.close()
 

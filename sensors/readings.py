@@ -3,7 +3,7 @@
 Decoders write them, `placing` turns them into detections, and nobody else sees them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -66,12 +66,15 @@ class PlateText:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a camera took, made too small to know anybody by (`sensors/pictures.py`): handed to the shell, which seals it."""
+    """What a camera sent, checked by its header only: handed to the shell, which keeps nothing of it before it is made too small
+    to know anybody by (`sensors/reducer.py`).
+    """
 
     received_ns: int
+    topic: str
     sensor: int  # row of the catalogue
     label: str  # what the camera calls it
-    jpeg: bytes
+    jpeg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from model.classes import CLASS_OF_LABEL
 from model.stored import Damaged, NewerFormat
 from sensors.keys import DayKeys, KeyUnusable, day_of
-from sensors.readings import Picture, PlateText
+from sensors.readings import PlateText
 
 FORMAT = 2
 
@@ -166,7 +166,7 @@ class Vault(Sealed):
 
 @dataclass(frozen=True)
 class Shown:
-    """A camera's picture."""
+    """A camera's picture, reduced."""
 
     received_ns: int
     label: str
@@ -179,8 +179,8 @@ class Pictures(Sealed):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "pictures", "sensor TEXT, received_ns INTEGER, label TEXT", "sensor, received_ns")
 
-    def keep(self, pictures: Iterable[tuple[str, Picture]]) -> None:
-        """(sensor's id, picture) of each. Durable when this returns."""
+    def keep(self, pictures: Iterable[tuple[str, Shown]]) -> None:
+        """(sensor's id, reduced picture) of each. Durable when this returns."""
         self._keep((day_of(p.received_ns), (sensor, p.received_ns, p.label), p.jpeg) for sensor, p in pictures)
 
     def newest(self, sensor: str, from_ns: int, to_ns: int, kind: str = "") -> Shown | None:

@@ -16,7 +16,7 @@ from model.rejections import Reason, Rejection, summed
 from model.units import UnitReport
 from sensors.catalogue import Catalogue
 from sensors.intake import Intake, Meter
-from sensors.pictures import reduced
+from sensors.pictures import PictureRefused, checked_header
 from sensors.plates import normalised, token
 from sensors.readings import Decoded, Picture, Place, PlateText, Readings
 from sensors.repeats import key_of
@@ -227,12 +227,13 @@ class Rows:
         self._values.append(value)
 
     def picture(self, sensor: int, label: str, jpeg: bytes) -> None:
-        """What a camera took. Only its reduction goes on; what is no picture is rejected."""
-        small = reduced(jpeg)
-        if small is None:
-            self.reject(Reason.WRONG_SHAPE, "Not a JPEG that can be read.", sensor)
+        """What a camera took, to be reduced by the shell. What is no picture, or one too costly to decode, is rejected."""
+        try:
+            checked_header(jpeg)
+        except PictureRefused as refused:
+            self.reject(refused.reason, refused.detail, sensor)
             return
-        self._pictures.append(Picture(self.received_ns, sensor, label[:64], small))
+        self._pictures.append(Picture(self.received_ns, self.topic, sensor, label[:64], jpeg))
         self.sign(sensor, Sign.HEARD)
 
     def unit(

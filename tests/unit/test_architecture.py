@@ -25,6 +25,8 @@ SHELL = {
     "sensors/ingest.py",
     "sensors/journal.py",
     "sensors/keys.py",
+    "sensors/reducer.py",
+    "sensors/reducer_process.py",
     "sensors/vault.py",
     "sensors/aside.py",
     "sensors/tak.py",
