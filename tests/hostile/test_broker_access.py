@@ -18,6 +18,7 @@ from runtime.configuration import load
 from runtime.mistakes import Mistakes
 from runtime.world import world_of
 from sensors.decode import decode
+from sensors.intake import Intake
 from sensors.repeats import Seen
 from tests.builders import KEY
 from tests.hostile.broker import Client, GuardedBroker, guarded_broker, password, try_to_publish
@@ -228,7 +229,7 @@ def test_a_message_on_a_topic_of_its_own_counts_only_for_that_sensor(tmp_path: P
     ]
     now = np.full(len(sent), 1_800_000_000 * NS, np.int64)
     messages = Messages(now, tuple(t for t, _ in sent), tuple(p for _, p in sent), np.zeros(len(sent), np.bool_))
-    _, decoded = decode(catalogue, Seen.none(), messages)
+    _, _, decoded = decode(catalogue, Seen.none(), Intake.initial(len(catalogue)), messages)
     assert [catalogue.sensors[row].id for row in decoded.readings.sensor] == ["alpr-01", "alpr-02"]
     assert [(r.topic, r.reason) for r in decoded.rejections] == [
         (own, Reason.UNKNOWN_SENSOR),

@@ -9,8 +9,8 @@ from history.embedded import VERSION_FILE, EmbeddedStore
 from history.store import Query
 from model.stored import Damaged, NewerFormat
 from model.time import NS
-from sensors.readings import Picture, PlateText
-from sensors.vault import Pictures, Vault
+from sensors.readings import PlateText
+from sensors.vault import Pictures, Shown, Vault
 from tests.builders import T0
 from tests.shell.test_history import detections
 
@@ -86,7 +86,7 @@ def test_a_sealed_row_that_was_changed_does_not_open_and_says_so(tmp_path: Path)
 
 def test_a_picture_that_was_changed_is_not_shown_and_it_says_so(tmp_path: Path) -> None:
     pictures = Pictures(tmp_path)
-    pictures.keep([("cam-1", Picture(T0, 0, "person", b"jpeg"))])
+    pictures.keep([("cam-1", Shown(T0, "person", b"jpeg"))])
     pictures._db.execute("UPDATE pictures SET received_ns = received_ns + 1")
     with pytest.raises(Damaged, match=r"pictures\.db"):
         pictures.newest("cam-1", T0 - NS, T0 + NS)
