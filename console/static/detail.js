@@ -56,7 +56,7 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
       line(t("sure"), `${Math.round(i.reason.probability * 100)} %`),
       line(t("lead"), agency(i.lead)), line(t("also_told"), i.agencies.filter((a) => a !== i.lead).map(agency).join(", ")),
       line(t("acknowledged_by"), i.acknowledged_by), line(t("assigned_to"), i.assigned_to), line(t("what_it_turned_out"), i.resolution && t(i.resolution)),
-      line(t("muted"), i.muted), line(t("offered_to"), i.offered_to && agency(i.offered_to)), line(t("withheld"), i.withheld?.join(", "))),
+      line(t("muted"), i.muted && muting(i.muted)), line(t("offered_to"), isOpen(i) && i.offered_to && agency(i.offered_to)), line(t("withheld"), i.withheld?.join(", "))),
     i.disputed ? el("p", { class: "wrong" }, t("disputed")) : "",
     el("h3", {}, t("reason_grouped")),
     el("ul", { class: "timeline" }, i.reason.happenings.map((h) => el("li", {}, el("time", {}, local(h.first)), " ", [kindOf({ reason: h }), site.zones[h.zone] ?? sensor(h.zone), h.rule, `${Math.round(h.probability * 100)} %`].filter(Boolean).join(" · "), facts(h.detail)))),
@@ -76,11 +76,18 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
   box.scrollTop = at;
 }
 
-const facts = (detail) => { const said = Object.entries(detail ?? {}).filter(([name]) => name !== "direction").map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", "); return said ? ` (${said})` : ""; };
+function facts(detail) {
+  const named = Object.entries(detail ?? {}).filter(([name]) => name !== "direction").map(([name, value]) => t(`fact_${name}`, name === "fault" ? t(`fault_${value}`) : t(value)));
+  return named.length ? ` (${named.join(", ")})` : "";
+}
 function reason(r) {
   const [name, which] = r.reason.split(":");
-  const words = t(`by_${name}`);
-  return `${words === `by_${name}` ? name.replaceAll("_", " ") : words}${which ? ` ${which}` : ""}${site.agreements[which] ? ` – ${site.agreements[which]}` : ""}${r.area ? `, ${r.area}` : ""}${r.stance ? `, ${r.stance}` : ""}`;
+  return `${t(`by_${name}`)}${which ? ` ${agency(which)}` : ""}${site.agreements[which] ? ` – ${site.agreements[which]}` : ""}${r.area ? `, ${r.area}` : ""}${r.stance ? `, ${t(`stance_${r.stance}`)}` : ""}`;
+}
+/** "silence:S…" or "inhibition:rule:key", in words. */
+function muting(reason) {
+  const [kind, ...of] = reason.split(":");
+  return t(`muted_${kind}`, of.join(", "));
 }
 function by(revision) {
   const entry = revision.log.at(-1);

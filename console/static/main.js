@@ -67,7 +67,7 @@ function condition(said) {
   times.serverSays(said.time);
   const silent = list.all().filter((i) => isOpen(i) && i.reason.kind === "silent_sensor").map((i) => i.zone);
   map.sensorsDown([...said.offline, ...silent]);
-  const bad = !said.running ? t("not_running") : !said.connected ? t("broker_away") : said.behind_s > 10 ? t("behind", said.behind_s) : said.dead ? t("dead_letters", said.dead) : "";
+  const bad = !said.running || !said.connected ? t(`service_${said.condition}`) : said.behind_s > 10 ? t("behind", said.behind_s) : said.dead ? t("dead_letters", said.dead) : "";
   const words = bad || t("all_well", said.tracks, `${said.sensors - said.offline.length}/${said.sensors}`);
   if ($("#condition").textContent !== words) $("#condition").textContent = words;
   $("#condition").className = bad ? "bad" : "";

@@ -9,15 +9,8 @@ import { sensor as nameOf } from "./words.js";
 // What the service computes from age, for this page, the commands, the metrics and the rules on silent sensors alike.
 const ORDER = ["offline", "silent", "unknown", "never_heard", "working"];
 
-function state(condition) {
-  switch (condition) {
-    case "offline": return el("span", { class: "wrong" }, `▲ ${t("down")}`);
-    case "silent": return el("span", { class: "wrong" }, `▲ ${t("silent")}`);
-    case "working": return el("span", { class: "good" }, `● ${t("heard")}`);
-    case "never_heard": return el("span", {}, `○ ${t("never")}`);
-    default: return el("span", {}, `○ ${t("unknown")}`);
-  }
-}
+const CLASS = { offline: "wrong", silent: "wrong", working: "good" }, SIGN = { offline: "▲", silent: "▲", working: "●" };
+const state = (condition) => el("span", { class: CLASS[condition] }, `${SIGN[condition] ?? "○"} ${t(`sensor_${condition}`)}`);
 
 export async function show() {
   const said = await get("sensors");
@@ -37,6 +30,6 @@ export async function show() {
       { number: share.has(s.sensor) ? `${Math.round((100 * share.get(s.sensor)[0]) / share.get(s.sensor)[1])} % / ${share.get(s.sensor)[1]}` : "" },
     ])),
     el("h2", {}, t("rejections")),
-    table([t("reason"), t("sensor"), t("count"), t("detail")], said.rejections.map((r) => [r.reason.replaceAll("_", " "), r.sensor || r.topic, { number: r.count }, r.detail])),
+    table([t("reason"), t("sensor"), t("count"), t("detail")], said.rejections.map((r) => [t(`rejected_${r.reason}`), r.sensor || r.topic, { number: r.count }, r.detail])),
   );
 }

@@ -1,16 +1,28 @@
 """The parts of the console that need no server: accounts, sessions, what an agency sees, colours, the shift's figures."""
 
+import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import shapely
 
+from alerts.feedback import DISPOSITIONS
+from alerts.quiet import FIELDS
+from alerts.revisions import Why
+from alerts.wording import OF_ANOTHER, REASONS
+from console.api import Doing
 from console.people import LOCAL, ROLES, Account, Accounts, May, Person, hashed, matches, token_hash
 from console.records import Lasting, Records
 from console.report import shift_report
 from console.scope import areas_of, tracks_for
+from model.alerts import SEVERITIES, EventKind, Stance
+from model.classes import CLASSES
+from model.faults import FaultKind
+from model.liveness import SensorCondition, ServiceCondition
+from model.rejections import Reason
 from runtime.configuration import load
 from runtime.mistakes import Mistakes
 from runtime.scene import areas, scene_of
@@ -203,3 +215,30 @@ def test_every_word_of_the_page_is_in_the_table() -> None:
             used |= set(re.findall(r'\bt\("([a-z_-]+)"', text))
             used |= set(re.findall(r'data-(?:text|label|placeholder)="([a-z_-]+)"', text))
     assert used - table == set()
+
+
+def words() -> dict[str, list[str]]:
+    """The page's texts: by key, one in each language."""
+    source = (STATIC / "text.js").read_text()
+    table = source[source.index("const TABLE = {") : source.index("};", source.index("const TABLE = {"))]
+    rows = re.findall(r'^  (?:"([\w-]+)"|(\w+)): (\[.*\]),$', table, re.MULTILINE)
+    return {quoted or plain: json.loads(row) for quoted, plain, row in rows}
+
+
+def test_the_page_has_a_text_in_each_language_for_whatever_the_service_may_name() -> None:
+    statuses = ("open", "acknowledged", "assigned", "cleared", "resolved", "merged")
+    names = {
+        "": (*EventKind, *SEVERITIES, *CLASSES, *DISPOSITIONS, *statuses, *get_args(Doing)),
+        "why_": tuple(Why),
+        "by_": (*REASONS, *OF_ANOTHER),
+        "by_field_": FIELDS,
+        "stance_": tuple(s for s in Stance if s),
+        "rejected_": tuple(Reason),
+        "sensor_": tuple(SensorCondition),
+        "service_": tuple(ServiceCondition),
+        "fault_": tuple(FaultKind),
+    }
+    texts = words()
+    wanted = {prefix + str(name) for prefix, group in names.items() for name in group}
+    assert wanted - texts.keys() == set()
+    assert {key: row for key, row in texts.items() if len(row) != 2 or not all(row)} == {}
