@@ -55,7 +55,6 @@ const TABLE = {
   silent_sensor: ["sensor silent", "sensor callado"],
   tampered_sensor: ["sensor tampered with", "sensor manipulado"],
   coverage_gap: ["cover lost", "cobertura perdida"],
-  system_fault: ["system fault", "fallo del sistema"],
   absence: ["nobody there", "nadie presente"],
   person: ["Person", "Persona"],
   vehicle: ["Vehicle", "Vehículo"],

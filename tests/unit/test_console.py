@@ -222,7 +222,9 @@ def words() -> dict[str, list[str]]:
     source = (STATIC / "text.js").read_text()
     table = source[source.index("const TABLE = {") : source.index("};", source.index("const TABLE = {"))]
     rows = re.findall(r'^  (?:"([\w-]+)"|(\w+)): (\[.*\]),$', table, re.MULTILINE)
-    return {quoted or plain: json.loads(row) for quoted, plain, row in rows}
+    texts = {quoted or plain: json.loads(row) for quoted, plain, row in rows}
+    assert len(texts) == len(rows), "a key stands twice in the table"
+    return texts
 
 
 def test_the_page_has_a_text_in_each_language_for_whatever_the_service_may_name() -> None:
