@@ -6,6 +6,7 @@ from pathlib import Path
 from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.mistakes import Mistake, Mistakes
+from runtime.notes import notes_of
 from runtime.places import exercise_key
 from runtime.simulator.exercise import read_exercise
 from runtime.world import warnings_of, world_of
@@ -35,5 +36,6 @@ def findings(folder: Path) -> Findings:
             mistakes += found.found
     if configuration is None:
         return Findings(None, tuple(mistakes))
-    notes = warnings_of(world_of(configuration, exercise_key(configuration)))
+    world = world_of(configuration, exercise_key(configuration))
+    notes = warnings_of(world) + notes_of(configuration, world)
     return Findings(configuration, tuple(mistakes), tuple(notes))

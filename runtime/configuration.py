@@ -89,7 +89,9 @@ def load(folder: Path, kept: SourceFiles | None = None) -> Configuration:
     )
     if kept is None:
         crosscheck(reading, configuration)
-        reading.mistakes += access_mistakes(configuration) + secrecy_mistakes(configuration)
+        reading.mistakes += _of_what_is_written(
+            reading, configuration, [*access_mistakes(configuration), *secrecy_mistakes(configuration)]
+        )
     _raise_any(reading)
     return configuration
 
@@ -102,6 +104,16 @@ def read_rules(c: Configuration, path: Path) -> tuple[Written[Any], ...]:
     crosscheck(reading, replace(c, rules=rules, inhibitions=()))
     _raise_any(reading)
     return rules
+
+
+def _of_what_is_written(reading: Reading, c: Configuration, found: list[Mistake]) -> Iterator[Mistake]:
+    """Without those that are about values which stand in for ones that are wrong themselves."""
+    entries: list[Written[Any]] = [*c.sensors, *c.agencies]
+    guessed = {(w.file, w.entry) for w in entries if w.guessed}
+    for mistake in found:
+        section = mistake.entry.partition(" ")[0] or mistake.field.partition(".")[0]
+        if (mistake.file, mistake.entry) not in guessed and not (mistake.file == SITE and section in reading.guessed):
+            yield mistake
 
 
 def _raise_any(reading: Reading) -> None:
@@ -204,7 +216,7 @@ def _tables(reading: Reading, field: str, file: str, whole: type[BaseModel], opt
     if sections is None:
         reading.lost |= set(kinds) if not optional or any(m.file == file for m in reading.mistakes) else set()
         return None
-    reading.lost |= sections.lost_unnamed
+    reading.lost |= sections.lost_unnamed | {f"kind of {lost}" for lost in sections.lost}
     if sections.mistakes and not sections.values:  # it is no TOML at all
         reading.lost |= set(kinds)
     for other in sorted(sections.values.keys() - set(kinds)):
@@ -230,8 +242,8 @@ def _entries(reading: Reading, file: str, sections: Sections | None, key: str, k
         found = _checked(reading, file, entry, kind, each, adapter)
         if found.value is not None:
             yield Written(found.value, file, entry, found.guessed)
-        elif not isinstance(name, str):
-            reading.lost.add(key)
+        else:
+            reading.lost |= {f"kind of {key}"} | (set() if isinstance(name, str) else {key})
 
 
 # ── sensors, from TOML or CSV ────────────────────────────────────────────────────────────────────

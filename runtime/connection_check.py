@@ -62,7 +62,7 @@ def connections_of(c: Configuration) -> Iterator[Connection]:
 
 
 def _of_channel(file: str, entry: str, channel: Channel) -> Iterator[Connection]:
-    where = f"channel {channel.id}: "
+    where = f"channel {channel.id!r}: "
     match channel:
         case WebhookChannel() | CapChannel():
             yield _by_url(file, entry, f"{where}url", channel.url, channel.plain)

@@ -1,23 +1,27 @@
 """What only several entries together show: broken references, doubles, things that cannot stand where they are said to."""
 
 import re
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, get_args
 
-import numpy as np
-import shapely
-from numpy.typing import NDArray
-
-from geo.frames import EARTH_M_PER_DEGREE
 from runtime.entries import Configuration, Drawn, Reading, Written
+from runtime.geocheck import check_places
 from runtime.mistakes import nearest
-from runtime.schema import FileAnchor, MqttAnchor, SensorEntry
+from runtime.schema import (
+    Agency,
+    Agreement,
+    Camera,
+    ClassName,
+    FeedEntry,
+    FileAnchor,
+    MqttAnchor,
+    SensorEntry,
+    Severity,
+)
 from sensors.plates import normalised
 from sensors.watchlist import texts_near
 
 NATIVE = "native"
-FAR_KM = 100.0
 EUI = r"[0-9A-Fa-f]{16}"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -36,9 +40,8 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
         ("account", c.accounts),
     ):
         _doubles(reading, f"{what} id", ((w.file, w.entry, "id", w.value.id) for w in entries))
-    drawn: list[Drawn[Any]] = [*c.zones, *c.lines]
+    drawn: list[Drawn[Any]] = [*c.zones, *c.lines, *c.jurisdictions]  # an agreement's area may be any but a line
     _doubles(reading, "id", ((d.file, d.entry, "id", d.properties.id) for d in drawn))
-    _doubles(reading, "jurisdiction id", ((d.file, d.entry, "id", d.properties.id) for d in c.jurisdictions))
     _doubles(
         reading,
         "channel id",
@@ -51,7 +54,11 @@ def crosscheck(reading: Reading, c: Configuration) -> None:
     )
     for sensor in c.sensors:
         _sensor(reading, c, sensor)
-    _near_the_border(reading, c)
+    check_places(reading, c)
+    for figures in c.sensors:
+        _figures(reading, c, figures)
+    _inhibitions(reading, c)
+    _mqtt_topics(reading, c)
     for rule in c.rules:
         _rule(reading, c, rule)
     if "console" not in reading.guessed:
@@ -134,6 +141,8 @@ def _feeds(reading: Reading, c: Configuration) -> None:
             file = getattr(feed, field)
             if file and not c.path(file).is_file():
                 reading.wrong("site.toml", f"feed {feed.id!r}", field, f"{file!r} does not exist.", "")
+    for feed in c.site.feed:
+        _prefix(reading, feed)
     for id, topic in feeds:
         file, entry = places[id]
         if topic.strip("/") != topic or any(mark in topic for mark in "+#"):
@@ -233,37 +242,6 @@ def _eui_hint(source: str) -> str:
     return "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them."
 
 
-def _near_the_border(reading: Reading, c: Configuration) -> None:
-    if not c.lines or not c.sensors:
-        return
-    border = shapely.union_all([d.geometry for d in c.lines])
-    stretch = np.cos(np.radians(shapely.centroid(border).y))
-    flat = shapely.transform(border, lambda xy: xy * [stretch, 1.0])
-    lat = np.array([w.value.lat for w in c.sensors])
-    lon = np.array([w.value.lon for w in c.sensors])
-    km = _away_km(flat, lon * stretch, lat)
-    swapped_km = _away_km(flat, lat * stretch, lon)
-    for i in np.flatnonzero(km > FAR_KM).tolist():
-        at = c.sensors[i]
-        mend = (
-            "Latitude and longitude look exchanged."
-            if swapped_km[i] <= FAR_KM
-            else "Check the sign of the longitude: west is negative."
-        )
-        reading.wrong(
-            at.file,
-            at.entry,
-            "lat, lon",
-            f"{at.value.lat:g}, {at.value.lon:g} lies {km[i]:,.0f} km from the border line.",
-            mend,
-        )
-
-
-def _away_km(line: shapely.Geometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) roughly how far points lie from a line, both in degrees of latitude."""
-    return np.asarray(shapely.distance(line, shapely.points(x, y)) * EARTH_M_PER_DEGREE / 1000)
-
-
 SECRET_BYTES_MIN = 16
 TEXTS_MAX = 2_000_000  # near watched plates, of one rule
 
@@ -314,6 +292,9 @@ def _plates(reading: Reading, at: Written[Any]) -> None:
     for plate in rule.plates:
         if not normalised(plate):
             reading.wrong(at.file, at.entry, "plates", f"{plate!r} has no letter or digit.", "Write it as it is read.")
+    for first, second in _same(rule.plates, normalised):
+        wrong = f"{first!r} and {second!r} are one plate: spaces and case do not count."
+        reading.wrong(at.file, at.entry, "plates", wrong, "Leave one out.")
     texts = sum(texts_near(len(normalised(plate)), rule.edits_max) for plate in rule.plates)
     if texts > TEXTS_MAX:
         wrong = f"{rule.edits_max} with {len(rule.plates)} plates makes some {texts:,} texts to look for."
@@ -329,35 +310,43 @@ def _agencies(reading: Reading, c: Configuration) -> None:
         )
         reading.wrong(c.site.files.agencies, "", "", wrong, hint)
         reading.lost.add("agency")
-    areas = [d.properties.id for d in c.jurisdictions] + [d.properties.id for d in c.zones]
     for drawn in c.jurisdictions:
         if drawn.properties.agency not in ids and not reading.may_exist(drawn.properties.agency, "agency"):
             wrong = f"{drawn.properties.agency!r} is no agency."
             reading.wrong(drawn.file, drawn.entry, "agency", wrong, nearest(drawn.properties.agency, ids))
-    for at in c.agreements:
-        _refers(reading, at, "area", at.value.area, areas, "jurisdiction or zone", "jurisdiction", "zone")
-        _schedule(reading, c, at)
-        for field, agency in (("lead", at.value.lead), *(("copies", copy) for copy in at.value.copies)):
-            _refers(reading, at, field, agency, ids, "agency")
-    for written in c.agencies:
-        own = [channel.id for channel in written.value.channel]
-        for channel in written.value.channel:
-            _channel(reading, c, written, channel)
-        for rung in written.value.escalation:
-            for id in rung.channels:
-                _refers(reading, written, "escalation.channels", id, own, "channel of this agency", "channel")
-            for id in rung.agencies:
-                _refers(reading, written, "escalation.agencies", id, ids, "agency")
-        if "channel" not in written.guessed and set(own) <= {
-            id for rung in written.value.escalation for id in rung.channels
-        }:
-            reading.wrong(
-                written.file,
-                written.entry,
-                "escalation.channels",
-                "names all its channels: it would hear of nothing until nobody has acknowledged it.",
-                "Leave one channel out of its escalation.",
-            )
+    for agreement in c.agreements:
+        _agreement(reading, c, agreement, ids)
+    for agency in c.agencies:
+        for channel in agency.value.channel:
+            _channel(reading, c, agency, channel)
+        _escalation(reading, agency, ids)
+
+
+def _agreement(reading: Reading, c: Configuration, at: Written[Agreement], ids: list[str]) -> None:
+    said, areas = at.value, [*(d.properties.id for d in c.jurisdictions), *(d.properties.id for d in c.zones)]
+    _refers(reading, at, "area", said.area, areas, "jurisdiction or zone", "jurisdiction", "zone")
+    _schedule(reading, c, at)
+    for copy in sorted({x for x in said.copies if x == said.lead or said.copies.count(x) > 1}):
+        wrong = f"{copy!r} is named twice: it leads, or has its copy, already."
+        reading.wrong(at.file, at.entry, "copies", wrong, "Leave it out of copies, or name it once.")
+    for field, agency in (("lead", said.lead), *(("copies", copy) for copy in said.copies)):
+        _refers(reading, at, field, agency, ids, "agency")
+
+
+def _escalation(reading: Reading, at: Written[Agency], ids: list[str]) -> None:
+    own, later = [channel.id for channel in at.value.channel], set[str]()
+    for rung in at.value.escalation:
+        later |= set(rung.channels)
+        for id in rung.channels:
+            _refers(reading, at, "escalation.channels", id, own, "channel of this agency", "channel")
+        for id in rung.agencies:
+            _refers(reading, at, "escalation.agencies", id, ids, "agency")
+        if at.value.id in rung.agencies:
+            hint = "Name others there; its own channels go into channels."
+            reading.wrong(at.file, at.entry, "escalation.agencies", "names the agency itself.", hint)
+    if "channel" not in at.guessed and set(own) <= later:
+        wrong = "names all its channels: it would hear of nothing until nobody has acknowledged it."
+        reading.wrong(at.file, at.entry, "escalation.channels", wrong, "Leave one channel out of its escalation.")
 
 
 def _channel(reading: Reading, c: Configuration, at: Written[Any], channel: Any) -> None:
@@ -365,15 +354,137 @@ def _channel(reading: Reading, c: Configuration, at: Written[Any], channel: Any)
         file = getattr(channel, field, "")
         if file and not c.path(file).is_file():
             mend = "Make it, or leave the field out to send without a signature." if field == "secret_file" else ""
-            reading.wrong(at.file, at.entry, f"channel {channel.id}: {field}", f"{file!r} does not exist.", mend)
+            reading.wrong(at.file, at.entry, f"channel {channel.id!r}: {field}", f"{file!r} does not exist.", mend)
     secret = getattr(channel, "secret_file", "")
     if secret and (c.folder / secret).is_file() and len((c.folder / secret).read_bytes().strip()) < SECRET_BYTES_MIN:
         reading.wrong(
             at.file,
             at.entry,
-            f"channel {channel.id}: secret_file",
+            f"channel {channel.id!r}: secret_file",
             f"{secret!r} holds less than {SECRET_BYTES_MIN} characters: such a secret can be guessed.",
             f"Make one with `openssl rand -hex 32 > {secret}`.",
         )
-    if hasattr(channel, "url") and not urlsplit(channel.url).hostname:
-        reading.wrong(at.file, at.entry, f"channel {channel.id}: url", f"{channel.url!r} names no host.", "")
+
+
+# ── figures that contradict each other ───────────────────────────────────────────────────────────
+
+
+def _figures(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> None:
+    """Figures of one sensor that cannot all be meant."""
+    sensor, latest_s = at.value, min(c.site.fusion.lateness_s, c.site.limits.age_s_max)
+    if sensor.latency_s > latest_s:
+        wrong = f"{sensor.latency_s:g} s is longer than messages are waited for ({latest_s:g} s): all of them come too late."
+        hint = "Write how long it usually takes from seeing to receiving, or raise fusion.lateness_s."
+        reading.wrong(at.file, at.entry, "latency_s", wrong, hint)
+    beat_s = max(1 / sensor.looks_per_s, sensor.latency_s)
+    if sensor.silent_after_s is not None and sensor.silent_after_s <= beat_s:
+        wrong = (
+            f"{sensor.silent_after_s:g} s is no longer than it takes from one of its looks to the next ({beat_s:g} s)."
+        )
+        hint = "It would be called silent all the time: write several times as much."
+        reading.wrong(at.file, at.entry, "silent_after_s", wrong, hint)
+    if sensor.camera is not None:
+        _view(reading, at, sensor.camera, sensor.range_m)
+
+
+def _view(reading: Reading, at: Written[SensorEntry], camera: Camera, range_m: float) -> None:
+    """A calibrated camera sees ground, and some of it within its range."""
+    down_deg = camera.fields_of_view_deg()[1] / 2 - camera.tilt_deg
+    if down_deg <= 0:
+        wrong = f"{camera.tilt_deg:g} looks above the horizon: nothing in its picture has a place on the ground."
+        reading.wrong(at.file, at.entry, "camera.tilt_deg", wrong, f"Down is negative: {-abs(camera.tilt_deg):g}.")
+    elif camera.nearest_m() >= range_m:
+        wrong = f"{range_m:g} m is nearer than the ground that it sees, which begins {camera.nearest_m():,.0f} m away."
+        reading.wrong(
+            at.file, at.entry, "range_m", wrong, "Raise range_m, or check camera.height_m and camera.tilt_deg."
+        )
+
+
+# ── what names kinds of things ───────────────────────────────────────────────────────────────────
+
+
+def _inhibitions(reading: Reading, c: Configuration) -> None:
+    """What inhibits and what is inhibited can be there."""
+    for at in c.inhibitions:
+        if at.value.by == at.value.mutes:
+            wrong = "mutes what it is muted by: it would do nothing."
+            reading.wrong(
+                at.file, at.entry, "mutes", wrong, "Write in `by` what is graver, and in `mutes` what is lesser."
+            )
+        for field in ("by", "mutes"):
+            for matcher, values in getattr(at.value, field).items():
+                for value in values.split(","):
+                    _matcher(reading, c, at, f"{field}.{matcher}", matcher, value)
+
+
+def _matcher(reading: Reading, c: Configuration, at: Written[Any], field: str, matcher: str, value: str) -> None:
+    """One value of a matcher, which may end in `*`, is one that something can have."""
+    rules = [w.value for w in c.rules]
+    possible: dict[str, tuple[list[str], str, tuple[str, ...]]] = {
+        "rule": ([r.id for r in rules], "rule", ("rule",)),
+        "kind": (sorted({r.kind for r in rules}), "kind that a rule has", ("rule", "kind of rule")),
+        "zone": (
+            [*(d.properties.id for d in c.zones), *(d.properties.id for d in c.lines)],
+            "zone or line",
+            ("zone", "line"),
+        ),
+        "severity": (list(get_args(Severity)), "severity", ()),
+        "sensor": ([w.value.id for w in c.sensors], "sensor", ("sensor",)),
+        "agency": ([w.value.id for w in c.agencies], "agency", ("agency",)),
+        "class": (list(get_args(ClassName)), "class", ()),
+    }
+    if matcher not in possible:
+        return
+    known, what, kinds = possible[matcher]
+    if matcher == "zone":  # of rules about sensors it is the sensor
+        known = [*known, *(w.value.id for w in c.sensors)]
+    begins = value.removesuffix("*")
+    if any(k.startswith(begins) if value.endswith("*") else k == value for k in known):
+        return
+    if not reading.may_exist(value, *kinds):
+        reading.wrong(at.file, at.entry, field, f"{value!r} is no {what}.", nearest(value, known))
+
+
+def _mqtt_topics(reading: Reading, c: Configuration) -> None:
+    """Each channel over MQTT has a topic of its own, so that what one agency may read goes to no other."""
+    first: dict[str, tuple[str, str]] = {}
+    native, publishers = f"marchwarden/{c.site.site.name}", {w.value.id for w in c.sensors if w.value.feed == NATIVE}
+    for at in c.agencies:
+        for channel in at.value.channel:
+            topic = getattr(channel, "topic", "")
+            if not topic:
+                continue
+            if topic in first:
+                agency, id = first[topic]
+                whose = "each alert would come twice" if agency == at.value.id else f"{agency!r} would read its alerts"
+                wrong = f"{topic!r} is the topic of channel {id!r} already: {whose}."
+                reading.wrong(at.file, at.entry, f"channel {channel.id!r}: topic", wrong, "Give it a topic of its own.")
+            read = re.fullmatch(rf"{re.escape(native)}/(?:detections|health)/([^/]+)", topic)
+            if read and read[1] not in publishers:  # those of sensors are found as topics that others may write
+                wrong = f"{topic!r} is a topic on which sensors publish: alerts would come back as messages."
+                reading.wrong(
+                    at.file,
+                    at.entry,
+                    f"channel {channel.id!r}: topic",
+                    wrong,
+                    f"Write '{native}/agencies/{at.value.id}'.",
+                )
+            first.setdefault(topic, (at.value.id, channel.id))
+
+
+def _prefix(reading: Reading, feed: FeedEntry) -> None:
+    """A feed's topic is what all its topics begin with, not one of them."""
+    pattern = {"frigate": r"(.+)/(?:events|reviews|available|stats)(?:/.*)?", "chirpstack": r"(.*application)/.+"}
+    found = re.fullmatch(pattern.get(feed.format, "(?!)"), feed.topic)
+    if found:
+        wrong = f"{feed.topic!r} is one of its topics, not what they all begin with."
+        reading.wrong("site.toml", f"feed {feed.id!r}", "topic", wrong, f"Write {found[1]!r}.")
+
+
+def _same(words: Iterable[str], form: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    """Pairs of words of one form."""
+    first: dict[str, str] = {}
+    for word in words:
+        if form(word) and form(word) in first:
+            yield first[form(word)], word
+        first.setdefault(form(word), word)

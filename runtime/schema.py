@@ -7,6 +7,7 @@ import re
 from datetime import date
 from math import atan, degrees, pi, radians, tan
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -38,6 +39,7 @@ MOST = 1e9  # metres, seconds, metres per second: far beyond what is meant, and 
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Sureness = Annotated[float, Field(ge=0, lt=1)]  # of what is never quite certain
 Positive = Annotated[float, Field(gt=0, le=MOST)]
 NotNegative = Annotated[float, Field(ge=0, le=MOST)]
 Hours = Annotated[float, Field(gt=0, le=87_600)]
@@ -65,6 +67,56 @@ def _plain_topic(topic: str) -> str:
 
 
 Topic = Annotated[str, AfterValidator(_plain_topic)]
+
+
+def _prefix_only(topic: str) -> str:
+    """A topic that is published to, or a prefix, holds no wildcard."""
+    if any(mark in topic for mark in "+#"):
+        raise ValueError("holds a wildcard, '+' or '#'; write one topic, as 'marchwarden/site/agencies/police'")
+    if topic.strip("/") != topic:
+        raise ValueError(f"has a slash at an end; write {topic.strip('/')!r}")
+    return topic
+
+
+def _web_address(url: str) -> str:
+    """An address that has a host, and a port that can be one."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError(
+            "names no host, or a port that cannot be; write it as 'https://dispatch.example.org:8443/alerts'"
+        )
+    return url
+
+
+def _host(host: str) -> str:
+    if "://" in host:
+        raise ValueError(
+            f"is an address; write the host only, {urlsplit(host).netloc.rpartition('@')[2].partition(':')[0]!r}"
+        )
+    if not host or any(c.isspace() or c == "/" for c in host):
+        raise ValueError("is no host name; write one, as 'broker.example.org'")
+    if host.count(":") == 1:
+        raise ValueError(
+            f"has a port in it; write {host.partition(':')[0]!r}, and the port as port = {host.partition(':')[2]}"
+        )
+    return host
+
+
+def _server(text: str) -> str:
+    port = text.rpartition(":")[2]
+    if text and not 1 <= int(port[:9]) <= 65535:
+        raise ValueError("has a port that cannot be; write one from 1 to 65535")
+    return text
+
+
+Server = Annotated[str, Field(pattern=SERVER), AfterValidator(_server)]
+ServerOrNone = Annotated[str, Field(pattern=SERVER_OR_NONE), AfterValidator(_server)]
+WebAddress = Annotated[str, Field(pattern=URL), AfterValidator(_web_address)]
+Host = Annotated[str, AfterValidator(_host)]
 BrokerUser = Annotated[str, Field(pattern=USER_NAME, max_length=64)]
 PLAIN = "Beyond this machine everything is encrypted, unless this says that it is meant to go in the clear"
 BROKER_USER = "Its user name at the broker, for `marchwarden acl`; empty: "
@@ -98,7 +150,7 @@ class Files(Strict):
 
 
 class Mqtt(Strict):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     client_id: str = ""  # empty: marchwarden-<site>
     username: BrokerUser = ""
@@ -113,9 +165,7 @@ class FeedEntry(Strict):
     format: Literal["native", "frigate", "chirpstack", "openalpr", "cot"]
     topic: Topic = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
     broker_user: BrokerUser = Field("", description=f"{BROKER_USER}feed-<id>")
-    server: Annotated[str, Field(pattern=SERVER_OR_NONE)] = Field(
-        "", description="For cot: host:port of a TAK server; empty: it comes over MQTT"
-    )
+    server: ServerOrNone = Field("", description="For cot: host:port of a TAK server; empty: it comes over MQTT")
     ca_file: str = Field("", description="Certificate authority of that server, PEM; empty: no TLS")
     cert_file: str = Field("", description="Our own certificate for it, with its key in key_file")
     key_file: str = ""
@@ -130,10 +180,19 @@ class Fusion(Strict):
     coast_s: Positive = Field(20.0, description="A track unseen for this long is told of no more")
     memory_s: Positive = Field(300.0, description="And for this long it may be found again as itself")
     birth_per_km2: Positive = Field(1.0, description="Targets expected per km² where nobody looks")
-    confirm_existence: Share = Field(0.95, description="A track surer than this is told of")
-    told_existence: Share = Field(0.5, description="Until it is less sure than this")
+    confirm_existence: Sureness = Field(0.95, description="A track surer than this is told of")
+    told_existence: Sureness = Field(0.5, description="Until it is less sure than this")
     vague_m: Positive = Field(80.0, description="Or until its standard deviation, one axis, is more than this")
     drop_existence: Share = Field(0.01, description="A track that was never told of is dropped below this")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Fusion":
+        if not self.drop_existence < self.told_existence < self.confirm_existence:
+            raise ValueError(
+                f"has drop_existence {self.drop_existence:g}, told_existence {self.told_existence:g} and confirm_existence "
+                f"{self.confirm_existence:g}; each must be less than the next"
+            )
+        return self
 
 
 class Incidents(Strict):
@@ -190,7 +249,7 @@ class Audit(Strict):
 
 class History(Strict):
     store: Literal["embedded", "influxdb"] = "embedded"
-    url: str = "http://127.0.0.1:8086"
+    url: WebAddress = "http://127.0.0.1:8086"
     database: str = "marchwarden"  # bucket in 2.x and 3.x
     org: str = "-"
     token_file: str = ""
@@ -238,10 +297,21 @@ class Bounds(Strict):
     )
 
 
+def _path(path: str) -> str:
+    if path.startswith("object."):
+        raise ValueError(f"begins at the object itself; write {path.removeprefix('object.')!r}")
+    if not all(path.split(".")) or path != path.strip():
+        raise ValueError("is no path; write names with dots between them, as 'status.battery_mv'")
+    return path
+
+
+Path = Annotated[str, AfterValidator(_path)]
+
+
 class Conditions(Strict):
     """One test of a decoded value: equal to one of `values`, or `above` a number."""
 
-    path: str = Field(description="Dotted path in the decoded object: 'pir' or 'data.motion.state'")
+    path: Path = Field(description="Dotted path in the decoded object: 'pir' or 'data.motion.state'")
     values: list[Scalar] = []
     above: float | None = None
     default: Scalar | None = Field(None, description="What a left-out field means")
@@ -256,6 +326,13 @@ class Conditions(Strict):
 class DetectEntry(Conditions):
     classes: dict[ClassName, Share] = {}
     confidence: Share = 1.0
+
+    @model_validator(mode="after")
+    def _shares_of_one(self) -> "DetectEntry":
+        total = sum(self.classes.values())
+        if total > 1 + 1e-9:
+            raise ValueError(f"has class shares that add up to {total:g}; they are parts of 1 at most")
+        return self
 
 
 class ProfileEntry(Strict):
@@ -413,7 +490,7 @@ class TrackRule(Rule):
 
     classes: list[ClassName] = Field([], description="Only these; empty: all")
     class_share_min: Share = Field(0.5, description="Least summed probability of those classes")
-    existence_min: Share = 0.9
+    existence_min: Sureness = 0.9
     learns: bool = Field(False, description="Let past dispositions of the sensors' alerts weigh on existence")
     confirm_s: NotNegative = Field(0.0, description="It must have been so for this long")
     join_m: Positive = Field(150.0, description="What is this near to an open incident belongs to it")
@@ -478,7 +555,7 @@ class ApproachRule(LevelRule):
     zones: list[str] = []
     direction: Literal["inbound", "outbound"] = Field("inbound", description="Of the line")
     horizon_s: Positive = Field(120.0, description="How far ahead")
-    probability_min: Share = Field(0.7, description="That it will be there within that time")
+    probability_min: Sureness = Field(0.7, description="That it will be there within that time")
     confirm_s: NotNegative = 5.0
 
     @model_validator(mode="after")
@@ -492,7 +569,7 @@ class SpeedRule(LevelRule):
     kind: Literal["speed"]
     zones: list[str] = Field([], description="Only there; empty: everywhere")
     limit_mps: Positive
-    probability_min: Share = Field(0.95, description="That it is faster")
+    probability_min: Sureness = Field(0.95, description="That it is faster")
 
 
 class WrongWayRule(LevelRule):
@@ -500,7 +577,7 @@ class WrongWayRule(LevelRule):
     zones: list[str] = Field(min_length=1)
     heading_deg: Annotated[float, Field(ge=0, lt=360)] = Field(description="The right way, from true north")
     speed_min_mps: NotNegative = Field(1.0, description="Against it, and faster than this")
-    probability_min: Share = 0.95
+    probability_min: Sureness = 0.95
 
 
 class GroupRule(LevelRule):
@@ -541,7 +618,7 @@ class AbsenceRule(Rule):
     absent_s: Positive = 300.0
     classes: list[ClassName] = []
     class_share_min: Share = 0.5
-    existence_min: Share = 0.9
+    existence_min: Sureness = 0.9
     clears: Clears = Field("leaving", description=CLEARS)
     clear_after_s: NotNegative = 0.0
 
@@ -661,6 +738,12 @@ class WindowEntry(Strict):
     from_: TimeOfDay = Field("00:00", alias="from")
     to: TimeOfDay = "24:00"
 
+    @model_validator(mode="after")
+    def _lasts(self) -> "WindowEntry":
+        if self.from_ == self.to:
+            raise ValueError("begins and ends at the same time; leave both out for the whole day")
+        return self
+
 
 class ScheduleEntry(Strict):
     """When rules and agreements are in force."""
@@ -714,14 +797,14 @@ SIGNED_WITH = (
 
 class MqttChannel(Channel):
     kind: Literal["mqtt"]
-    topic: Topic = Field(min_length=1)
+    topic: Annotated[Topic, AfterValidator(_prefix_only)] = Field(min_length=1)
     secret_file: str = Field("", description=SIGNED_WITH)
 
 
 class HttpChannel(Channel):
     """What channels by HTTP have."""
 
-    url: Annotated[str, Field(pattern=URL)]
+    url: WebAddress
     timeout_s: Positive = 5.0
     ca_file: str = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
     secret_file: str = Field("", description=SIGNED_WITH)
@@ -745,7 +828,7 @@ class CotChannel(Channel):
     """Cursor on Target to a TAK server."""
 
     kind: Literal["cot"]
-    server: Annotated[str, Field(pattern=SERVER)] = Field(description="host:port")
+    server: Server = Field(description="host:port")
     ca_file: str = Field("", description="Certificate authority of the server, PEM; empty: no TLS")
     cert_file: str = Field("", description="Our own certificate, with its key in key_file")
     key_file: str = ""
@@ -756,7 +839,7 @@ class CotChannel(Channel):
 
 class EmailChannel(Channel):
     kind: Literal["email"]
-    server: Annotated[str, Field(pattern=SERVER)] = Field(description="host:port")
+    server: Server = Field(description="host:port")
     sender: str = Field(pattern=ADDRESS)
     to: list[Annotated[str, Field(pattern=ADDRESS)]] = Field(min_length=1)
     starttls: bool = True
@@ -844,6 +927,10 @@ class AccountEntry(Strict):
     def _can_be_known(self) -> "AccountEntry":
         if bool(self.password) == bool(self.token):
             raise ValueError("needs exactly one of 'password' and 'token'")
+        if self.password and not re.fullmatch(r"scrypt\$[0-9a-f]+\$[0-9a-f]+", self.password):
+            raise ValueError("has a password in clear; make the entry with `marchwarden accounts add`")
+        if self.token and not re.fullmatch(r"[0-9a-f]{64}", self.token):
+            raise ValueError("has a token in clear; make the entry with `marchwarden accounts token`")
         return self
 
 

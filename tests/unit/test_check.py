@@ -199,7 +199,7 @@ EDITS = [
     ("sensors/cameras.toml", 'owner = "border-patrol"', 'owner = "border-patrol"\nlabels = ["cow"]', CAMERA + "labels: is a list, not a section with fields of its own. Write [labels], or labels = { … }, and its fields."),
     ("sensors/cameras.toml", 'owner = "border-patrol"', 'owner = "border-patrol"\nconfusion = { beast = { person = 1 } }', CAMERA + f"confusion.beast: 'beast' is none of the possible values. {CLASSES}"),
     ("rules.toml", 'kind = "crossing"', 'kind = "crosing"', "rules.toml: rule 'inbound-crossing' (line 4): kind: 'crosing' is none of the possible values. Did you mean 'crossing'?"),
-    ("rules.toml", 'kind = "silent_sensor"', 'kind = "system_fault"\nfaults = ["key_lots"]\n#', "rules.toml: rule 'silent-sensors' (line 60): faults number 1: 'key_lots' is none of the possible values. Did you mean 'key_lost'?"),
+    ("rules.toml", 'kind = "tampered_sensor"', 'kind = "system_fault"\nfaults = ["key_lots"]\n#', "rules.toml: rule 'tampering' (line 60): faults number 1: 'key_lots' is none of the possible values. Did you mean 'key_lost'?"),
     ("rules.toml", 'kind = "crossing"\n', "", "rules.toml: rule 'inbound-crossing' (line 4): kind: is missing. There is 'crossing', 'entering', 'leaving', 'dwelling', 'approach', 'speed', 'wrong_way', 'group' …."),
     ("rules.toml", 'zones = ["pumping-station"]', "zones = []", RULE + "zones: is empty. Write at least 1."),
     ("rules.toml", 'zones = ["pumping-station"]', 'zones = "pumping-station"', RULE + "zones: is the text 'pumping-station', not a list. Write ['pumping-station'], in square brackets."),
