@@ -1,0 +1,113 @@
+"""A seeded fuzz of every format: each message leaves a trace, none makes a decoder or a step fail, all values are bounded."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.messages import Messages
+from model.rejections import Reason
+from model.time import NS
+from runtime.advance import beginning
+from runtime.steps import steps
+from sensors.catalogue import Feed
+from sensors.decode import decode
+from sensors.formats.common import FAR_NS, TOPIC_LONGEST
+from sensors.intake import Intake
+from sensors.readings import Decoded, Place
+from sensors.repeats import Seen
+from tests.builders import T0, decoded, shipped_world
+from tests.hostile.payloads import Fuzz
+
+COUNT = 4_000
+WORLD = shipped_world()
+CATALOGUE = replace(WORLD.catalogue, feeds=(*WORLD.catalogue.feeds, Feed("tak", "cot", "cot", ("cot/#",))))
+FAILURES = {Reason.DECODER_FAILED, Reason.STEP_FAILED}
+REACH = {  # by place: the largest magnitude of its two numbers
+    Place.OWN: (0, 0),
+    Place.WGS84: (90, 180),
+    Place.PIXEL: (1e6, 1e6),
+    Place.RANGE: (720, 1e6),
+    Place.BEARING: (720, 0),
+}
+
+
+def fuzzed(seed: int, count: int, per_s: int) -> Messages:
+    """Messages of a fuzz, so many a second."""
+    fuzz = Fuzz(CATALOGUE, seed)
+    times = T0 + NS + np.arange(count, dtype=np.int64) * (NS // per_s)
+    sent = [fuzz.message(number, int(times[number])) for number in range(count)]
+    return Messages(
+        times,
+        tuple(s.topic for s in sent),
+        tuple(s.payload for s in sent),
+        np.array([s.retained for s in sent], np.bool_),
+    )
+
+
+def assert_bounded(heard: Decoded) -> None:
+    """Every value that a decoder gives is finite, where it is stated, and within what it can be."""
+    readings = heard.readings
+    for place, reach in REACH.items():
+        where = readings.where[readings.place == place]
+        assert (np.nan_to_num(np.abs(where)) <= reach).all()
+    for numbers, largest in ((readings.spread, 1e10), (readings.motion, 1e5), (heard.signs.value, 1e12)):
+        assert (np.nan_to_num(np.abs(numbers), posinf=np.inf) <= largest).all()
+    assert ((readings.confidence >= 0) & (readings.confidence <= 1)).all()
+    assert ((readings.class_likelihood >= 0) & (readings.class_likelihood <= 1)).all()
+    assert (readings.plate_share.sum(axis=1) <= 1).all()
+    assert (np.abs(readings.observed_ns) <= FAR_NS).all()
+    for unit in heard.units:
+        assert abs(unit.lat) <= 90 and abs(unit.lon) <= 180 and 0 < unit.sigma_m <= 1e5
+    for rejection in heard.rejections:
+        assert rejection.detail and rejection.count > 0 and len(rejection.detail) < 500
+        assert len(rejection.topic) <= TOPIC_LONGEST
+
+
+@pytest.fixture(scope="module")
+def batch() -> Messages:
+    return fuzzed(7, COUNT, 100)
+
+
+def test_each_message_alone_leaves_a_trace_fails_no_decoder_and_gives_bounded_values(batch: Messages) -> None:
+    kinds: Counter[str] = Counter()
+    for number in range(COUNT):
+        if batch.topics[number].startswith("$"):
+            continue
+        heard = decoded(CATALOGUE, batch.between(number, number + 1))
+        parts = (heard.readings, heard.looks, heard.signs, heard.rejections, heard.units, heard.pictures)
+        assert any(map(len, parts)), batch.payloads[number][:300]
+        assert not FAILURES & {r.reason for r in heard.rejections}, heard.aside
+        assert_bounded(heard)
+        kinds.update(r.reason for r in heard.rejections)
+        kinds.update(
+            name for name, part in zip(("row", "look", "sign", "", "unit", "picture"), parts, strict=True) if len(part)
+        )
+    assert len(kinds) > 20
+
+
+def test_a_fuzz_comes_to_the_same_in_other_batches(batch: Messages) -> None:
+    def totals(size: int) -> tuple[int, int, int, Counter[tuple[str, str]]]:
+        seen, intake, readings, looks, signs = Seen.none(), Intake.initial(len(CATALOGUE)), 0, 0, 0
+        rejected: Counter[tuple[str, str]] = Counter()
+        for first in range(0, COUNT, size):
+            seen, intake, heard = decode(CATALOGUE, seen, intake, batch.between(first, first + size))
+            readings, looks, signs = readings + len(heard.readings), looks + len(heard.looks), signs + len(heard.signs)
+            for r in heard.rejections:
+                rejected[r.reason, r.sensor] += r.count
+        return readings, looks, signs, rejected
+
+    assert totals(1) == totals(10)
+
+
+def test_a_fuzz_through_the_whole_pipeline_fails_no_step(batch: Messages) -> None:
+    world, batch = replace(WORLD, catalogue=CATALOGUE), batch.between(0, 600)
+    rejected: Counter[Reason] = Counter()
+    aside = []
+    for _, outcome, _ in steps(world, beginning(world, T0), batch, int(batch.received_ns[-1]) + 3 * NS):
+        rejected.update(r.reason for r in outcome.rejections)
+        aside += outcome.aside
+    assert not FAILURES & rejected.keys(), aside[:1]
+    assert not aside
+    assert len(rejected) > 10
