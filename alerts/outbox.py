@@ -6,6 +6,7 @@ it is done again from the snapshot, and what is then written a second time has t
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,25 +15,38 @@ from typing import Any, Self
 
 import msgspec
 
-from alerts.outbox_tables import prepared
+from alerts.kept import TABLES, Changes, Row
+from alerts.outbox_tables import CHECKED, changed, inserted, opened, whole, whole_state
 from alerts.wire import encoded, record_of
 from model.alerts import Alert, Delivery, View, Withheld
-from model.faults import Fault
+from model.faults import Fault, FaultKind, fault_of
 from model.messages import ACTION_TOPIC, FAULT_TOPIC
 from model.rejections import Rejection
+from model.stored import Damaged
 from model.time import DAY_NS, NS
 
+HAS_VIEW = "(?1 != '' AND instr(' ' || r.viewed || ' ', ' ' || ?1 || ' ') > 0)"
+# (number, record, whether it is as it was written) for an agency: its own view, where the revision says that there is one.
 SEEN_BY = (
-    "SELECT r.number, COALESCE(v.record, r.record) FROM revisions r "
-    "LEFT JOIN views v ON v.alert = r.alert AND v.revision = r.revision AND v.agency = ?"
+    f"SELECT r.number, CASE WHEN {HAS_VIEW} THEN v.record ELSE r.record END, "
+    f"{whole('revisions', 'r')} AND (NOT {HAS_VIEW} OR COALESCE({whole('views', 'v')}, 0)) FROM revisions r "
+    "LEFT JOIN views v ON v.alert = r.alert AND v.revision = r.revision AND v.agency = ?1"
 )
 LONGEST_WAIT_NS = 300 * NS  # that a delivery is ever put off for
 BEHIND = "An earlier word of this alert is a dead letter."
 FAULTS_KEPT = 200
+DAMAGED = "It was damaged on disk."
+PAGES_FREED = 50_000  # at a time
 TOPICS_KEPT = 200  # rejections of more topics than this within a day are counted together
 REJECTIONS_KEPT = 5_000  # rows; beyond them those are forgotten that were last seen longest ago
 TOPIC_LETTERS, DETAIL_LETTERS = 200, 300
 MANY = "(many)"
+NO_TEXT = "''"
+COUNTED_TOGETHER = {
+    "count": "count + excluded.count",
+    "last_ns": "MAX(last_ns, excluded.last_ns)",
+    "detail": "excluded.detail",
+}
 
 
 class UnknownAlert(LookupError):
@@ -40,12 +54,21 @@ class UnknownAlert(LookupError):
 
 
 @dataclass(frozen=True)
+class StoredState:
+    """The state of tracking as it is stored."""
+
+    format: int
+    mark: bytes  # of the configuration that its rows refer to
+    root: bytes  # the state, but for its parts
+    parts: dict[int, bytes]  # written: those that are new; read: all
+    parts_used: frozenset[int] = frozenset()  # all that it refers to; others are removed
+
+
+@dataclass(frozen=True)
 class Commit:
     """What a stretch of the journal led to."""
 
-    state: bytes  # the snapshot, but for its parts
-    parts: dict[int, bytes]  # those that are new
-    parts_used: set[int]  # all that it refers to; others are removed
+    state: "StoredState | None"  # None: what is stored stays
     position: int  # of the journal frame from which reading goes on
     now_ns: int
     alerts: tuple[Alert, ...] = ()
@@ -54,6 +77,7 @@ class Commit:
     withheld: tuple[Withheld, ...] = ()
     answers: tuple[tuple[str, str], ...] = ()  # (request, empty or why it could not be done) of what people did
     faults: tuple[Fault, ...] = ()
+    kept: Changes = field(default_factory=Changes)  # of incidents, silences and tallies
     status: dict[str, Any] = field(default_factory=dict)
 
 
@@ -67,14 +91,13 @@ class Due:
 
 
 class Outbox:
-    """A connection to the database. Each thread and process has one of its own. Raises UnreadableFormat."""
+    """A connection to the database. Each thread and process has one of its own. Raises UnreadableFormat or Damaged."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        prepared(self._db, str(path))
+        self._path = path
+        self._db = opened(path)
+        self._file = path.stat().st_ino
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +115,11 @@ class Outbox:
 
         After a crash the same journal gives them again from the snapshot before, with the same keys, and what is here stays.
         """
+        views = list(views)
         with self._transaction():
-            self._add(alerts, deliveries)
+            self._add(alerts, deliveries, views)
             self._db.executemany(
-                "INSERT OR IGNORE INTO views VALUES (?, ?, ?, ?)",
-                [(v.incident, v.revision, v.agency, v.record) for v in views],
+                inserted("views", or_what="IGNORE"), [(v.incident, v.revision, v.agency, v.record) for v in views]
             )
 
     def commit(self, step: Commit) -> None:
@@ -106,21 +129,23 @@ class Outbox:
             self._write(step)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            yield self._db
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:  # a full disk has ended it already
                 self._db.execute("ROLLBACK")
             raise
 
-    def _add(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery]) -> None:
+    def _add(self, alerts: Iterable[Alert], deliveries: Iterable[Delivery], views: Iterable[View] = ()) -> None:
         db = self._db
+        viewed: dict[tuple[str, int], list[str]] = {}
+        for view in views:
+            viewed.setdefault((view.incident, view.revision), []).append(view.agency)
         db.executemany(
-            "INSERT OR IGNORE INTO revisions (alert, revision, phase, severity, raised_ns, told_ns, record) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            inserted("revisions", or_what="IGNORE"),
             [
                 (
                     a.incident.key,
@@ -130,29 +155,33 @@ class Outbox:
                     a.incident.raised_ns,
                     a.told_ns,
                     encoded(record_of(a)),
+                    " ".join(sorted(viewed.get((a.incident.key, a.incident.revision), ()))),
                 )
                 for a in alerts
             ],
         )
         deliveries = list(deliveries)
         db.executemany(
-            "INSERT OR IGNORE INTO deliveries (key, agency, channel, alert, revision, body) VALUES (?, ?, ?, ?, ?, ?)",
+            inserted("deliveries", or_what="IGNORE"),
             [(d.key, d.agency, d.channel, d.incident, d.revision, d.body) for d in deliveries],
         )
         db.executemany(
-            "UPDATE deliveries SET dead = 1, error = ? WHERE key = ? AND done_ns IS NULL AND EXISTS "
+            f"{changed('deliveries', dead='1', error='?')} WHERE key = ? AND done_ns IS NULL AND EXISTS "
             "(SELECT 1 FROM deliveries AS d WHERE d.channel = deliveries.channel AND d.alert = deliveries.alert AND d.dead = 1)",
             [(BEHIND, d.key) for d in deliveries if d.revision > 1],
         )
 
     def _write(self, step: Commit) -> None:
         db = self._db
-        db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (step.state, step.position, step.now_ns))
-        held = {number for (number,) in db.execute("SELECT number FROM parts")}
-        db.executemany("DELETE FROM parts WHERE number = ?", [(n,) for n in held - step.parts_used])
-        db.executemany("INSERT INTO parts VALUES (?, ?)", list(step.parts.items()))
+        db.execute(inserted("position", "id"), (step.position, step.now_ns, 1))
+        if step.state is not None:
+            self._write_state(step.state)
+        for table, key in step.kept.gone:
+            db.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+        for row in step.kept.rows:
+            db.execute(inserted(row.table), (row.key, row.place, row.format, row.data))
         db.executemany(
-            "INSERT OR IGNORE INTO withheld (time_ns, rule, zone, subject, reason) VALUES (?, ?, ?, ?, ?)",
+            inserted("withheld", or_what="IGNORE"),
             [
                 (w.event.observed_ns, w.event.rule, w.event.zone, " ".join(w.event.subjects), w.reason)
                 for w in step.withheld
@@ -162,7 +191,7 @@ class Outbox:
         self._count_rejections(step.rejections)
         self._count_faults(step.faults)
         for name, value in step.status.items():
-            db.execute("INSERT OR REPLACE INTO status VALUES (?, ?)", (name, msgspec.json.encode(value)))
+            db.execute(inserted("status"), (name, msgspec.json.encode(value)))
 
     def _count_rejections(self, rejections: Iterable[Rejection]) -> None:
         """Add to the counts. Topics are the senders' to choose: the table stays bounded whatever they are."""
@@ -183,8 +212,7 @@ class Outbox:
                 topics.add(topic)
             rows.append((r.reason.value, topic, r.sensor, r.count, r.received_ns, r.detail[:DETAIL_LETTERS]))
         self._db.executemany(
-            "INSERT INTO rejections VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "count = count + excluded.count, last_ns = MAX(last_ns, excluded.last_ns), detail = excluded.detail",
+            inserted("rejections", or_what="ABORT", on_conflict=COUNTED_TOGETHER),
             rows,
         )
         self._db.execute(
@@ -195,27 +223,118 @@ class Outbox:
 
     def _count_faults(self, faults: Iterable[Fault]) -> None:
         self._db.executemany(
-            "INSERT INTO faults VALUES (?1, ?2, 1, ?3, ?3, ?4) ON CONFLICT DO UPDATE SET "
-            "count = count + 1, last_ns = MAX(last_ns, excluded.last_ns), detail = excluded.detail",
-            [(f.kind.value, f.about, f.observed_ns, f.detail) for f in faults],
+            inserted("faults", or_what="ABORT", on_conflict=COUNTED_TOGETHER),
+            [(f.kind.value, f.about, 1, f.observed_ns, f.observed_ns, f.detail) for f in faults],
         )
         self._db.execute(
             "DELETE FROM faults WHERE rowid IN (SELECT rowid FROM faults ORDER BY last_ns DESC LIMIT -1 OFFSET ?)",
             (FAULTS_KEPT,),
         )
 
-    def snapshot(self) -> tuple[bytes, dict[int, bytes], int] | None:
-        """(state, its parts, position) of the last commit."""
+    def _write_state(self, state: StoredState) -> None:
+        db = self._db
+        db.execute(inserted("snapshot", "id"), (state.format, state.mark, state.root, 1))
+        held = {number for (number,) in db.execute("SELECT number FROM parts")}
+        db.executemany("DELETE FROM parts WHERE number = ?", [(n,) for n in held - state.parts_used])
+        db.executemany(inserted("parts"), list(state.parts.items()))
+
+    def position(self) -> tuple[int, int] | None:
+        """(position in the journal, received time up to which everything is taken in) of the last commit. Raises Damaged."""
+        row = self._db.execute(f"SELECT position, now_ns, {whole('position')} FROM position").fetchone()
+        if row is not None and not row[2]:
+            raise Damaged("Where reading of the journal stood is damaged.")
+        return None if row is None else (int(row[0]), int(row[1]))
+
+    def state(self) -> StoredState | None:
+        """The state of tracking at the last commit. Raises Damaged."""
+        with self._reading():
+            row = self._db.execute(f"SELECT format, mark, state, {whole('snapshot')} FROM snapshot").fetchone()
+            parts = self._db.execute(f"SELECT number, data, {whole('parts')} FROM parts").fetchall()
+        if row is None:
+            return None
+        if not row[3] or not all(part[2] for part in parts):
+            raise Damaged("The state of tracking is damaged.")
+        return StoredState(row[0], row[1], row[2], {number: data for number, data, _ in parts})
+
+    def kept(self) -> tuple[list[Row], list[str]]:
+        """The rows of incidents, silences and tallies, and a sentence about each that was damaged, which is gone now."""
+        rows, damaged = list[Row](), list[str]()
+        with self._transaction():
+            for table in TABLES:
+                for key, place, format, data, is_whole in self._db.execute(
+                    f"SELECT key, place, format, record, {whole(table)} FROM {table}"
+                ):
+                    if is_whole:
+                        rows.append(Row(table, key, place, format, data))
+                    else:
+                        damaged.append(f"{table}: {key} is damaged.")
+                self._db.execute(f"DELETE FROM {table} WHERE NOT COALESCE({whole(table)}, 0)")
+        return rows, damaged
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Several queries of one state of the database."""
         self._db.execute("BEGIN")
-        row = self._db.execute("SELECT state, position FROM snapshot").fetchone()
-        parts = dict(self._db.execute("SELECT number, data FROM parts").fetchall())
-        self._db.execute("COMMIT")
-        return None if row is None else (row[0], parts, row[1])
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def now_ns(self) -> int:
         """The received time up to which the last commit goes; 0 before the first."""
-        row = self._db.execute("SELECT now_ns FROM snapshot").fetchone()
+        row = self._db.execute("SELECT now_ns FROM position").fetchone()
         return 0 if row is None else int(row[0])
+
+    def check(self) -> str:
+        """What SQLite finds wrong with the file; empty: nothing. Indexes that do not fit their tables are made anew first."""
+        try:
+            if self._db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok":
+                return ""
+            self._db.execute("REINDEX")
+            found = str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return "" if found == "ok" else found
+
+    def mend(self) -> list[str]:
+        """Put right each row that is not as it was written; a sentence about what was found in each table.
+
+        A count, a withheld event or a revision that is damaged is removed. A delivery or an action of which it is not certain
+        whether it was carried out is opened again: its key is the same.
+        """
+        found = list[str]()
+        with self._transaction() as db:
+            for table in ("revisions", "withheld", "rejections", "faults", "status"):
+                count = db.execute(f"DELETE FROM {table} WHERE NOT COALESCE({whole(table)}, 0)").rowcount
+                if count:
+                    found.append(f"{count} of the table {table} are damaged, and are removed.")
+            for table, state, more in (
+                ("deliveries", {"attempts": "0", "next_ns": "0", "done_ns": "NULL", "dead": "0"}, ""),
+                ("actions", {"taken": "0"}, " AND answer IS NULL"),
+            ):
+                count = db.execute(
+                    f"{changed(table, **state)} WHERE NOT COALESCE({whole_state(table)}, 0){more}"
+                ).rowcount
+                if count:
+                    found.append(f"{count} of the table {table} are damaged, and are done again.")
+        return found
+
+    def forget_before(self, time_ns: int, open_alerts: Iterable[str]) -> None:
+        """Remove what is older, in every table, but for open alerts; and give free pages back to the disk."""
+        with self._transaction() as db:
+            db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten (alert TEXT PRIMARY KEY)")
+            db.execute("DELETE FROM forgotten")
+            db.execute(
+                "INSERT INTO forgotten SELECT alert FROM revisions GROUP BY alert HAVING MAX(told_ns) < ?", (time_ns,)
+            )
+            db.executemany("DELETE FROM forgotten WHERE alert = ?", [(alert,) for alert in open_alerts])
+            for table in ("revisions", "views", "deliveries"):
+                db.execute(f"DELETE FROM {table} WHERE alert IN (SELECT alert FROM forgotten)")
+            db.execute("DELETE FROM withheld WHERE time_ns < ?", (time_ns,))
+            db.execute("DELETE FROM actions WHERE taken = 1 AND entered_ns < ?", (time_ns,))
+            for table in ("rejections", "faults"):
+                db.execute(f"DELETE FROM {table} WHERE last_ns < ?", (time_ns,))
+        self._db.executescript(f"PRAGMA incremental_vacuum({PAGES_FREED})")  # `execute` would free a single page
 
     # ── actions: from people, by way of the journal ──────────────────────────────────────────────
 
@@ -223,9 +342,8 @@ class Outbox:
         """Hand in what a person did; the request's id, by which the answer is found."""
         request = secrets.token_hex(8)
         payload = msgspec.json.encode(said | {"request": request})
-        self._db.execute(
-            "INSERT INTO actions (request, topic, payload) VALUES (?, ?, ?)", (request, ACTION_TOPIC, payload)
-        )
+        row = (request, ACTION_TOPIC, payload, time.time_ns())
+        self._db.execute(inserted("actions", "entered_ns", or_what="ABORT"), row)
         return request
 
     def report_fault(self, fault: Fault) -> None:
@@ -236,7 +354,7 @@ class Outbox:
         request = f"{fault.subject}:{fault.observed_ns // (60 * NS)}"
         payload = msgspec.json.encode(fault)
         self._db.execute(
-            "INSERT OR IGNORE INTO actions (request, topic, payload) VALUES (?, ?, ?)", (request, FAULT_TOPIC, payload)
+            inserted("actions", "entered_ns", or_what="IGNORE"), (request, FAULT_TOPIC, payload, fault.observed_ns)
         )
 
     def answer_to(self, request: str) -> str | None:
@@ -246,10 +364,18 @@ class Outbox:
 
     def waiting_actions(self) -> list[tuple[int, str, bytes]]:
         """(id, topic, payload) of what the journal does not hold yet: actions and faults."""
-        return self._db.execute("SELECT id, topic, payload FROM actions WHERE taken = 0 ORDER BY id").fetchall()
+        self._follow()
+        rows = self._db.execute(
+            f"SELECT id, topic, payload, {whole('actions')} FROM actions WHERE taken = 0 ORDER BY id"
+        ).fetchall()
+        for id, topic, _, is_whole in rows:
+            if not is_whole:
+                self._db.execute(f"{changed('actions', taken='1', answer='?')} WHERE id = ?", (DAMAGED, id))
+                self._report_damage("actions", f"A message to {topic} is damaged, and was not carried out.")
+        return [(id, topic, payload) for id, topic, payload, is_whole in rows if is_whole]
 
     def actions_taken(self, ids: list[int]) -> None:
-        self._db.executemany("UPDATE actions SET taken = 1 WHERE id = ?", [(id,) for id in ids])
+        self._db.executemany(f"{changed('actions', taken='1')} WHERE id = ?", [(id,) for id in ids])
 
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────
 
@@ -258,18 +384,27 @@ class Outbox:
 
         One that is to wait longer than anybody is ever told to was put off by a clock that has been set back since.
         """
+        self._follow()
         rows = self._db.execute(
-            "SELECT number, key, agency, channel, alert, revision, body, attempts FROM deliveries WHERE number IN ("
+            f"SELECT {', '.join(CHECKED['deliveries'])}, number, attempts, {whole('deliveries')} FROM deliveries "
+            "WHERE number IN ("
             "SELECT MIN(number) FROM deliveries WHERE channel = ?1 AND done_ns IS NULL AND dead = 0 GROUP BY agency, alert"
             ") AND (next_ns <= ?2 OR next_ns > ?2 + ?4) ORDER BY number LIMIT ?3",
             (channel, now_ns, limit, LONGEST_WAIT_NS),
         ).fetchall()
-        return [Due(n, Delivery(k, g, c, a, r, b), t) for n, k, g, c, a, r, b, t in rows]
+        due = list[Due]()
+        for *delivery, number, attempts, is_whole in rows:
+            if is_whole:
+                due.append(Due(number, Delivery(*delivery), attempts))
+            else:
+                self._db.execute(f"{changed('deliveries', dead='1', error='?')} WHERE number = ?", (DAMAGED, number))
+                self._report_damage("deliveries", f"A delivery to {channel} is damaged, and is a dead letter.")
+        return due
 
     def delivered(self, numbers: Iterable[int], now_ns: int) -> None:
         with self._transaction():
             self._db.executemany(
-                "UPDATE deliveries SET done_ns = ?, attempts = attempts + 1, error = '' WHERE number = ?",
+                f"{changed('deliveries', done_ns='?1', attempts='attempts + 1', error=NO_TEXT)} WHERE number = ?2",
                 [(now_ns, n) for n in numbers],
             )
 
@@ -278,12 +413,12 @@ class Outbox:
         an alert that he was never told of."""
         with self._transaction():
             self._db.execute(
-                "UPDATE deliveries SET attempts = attempts + 1, error = ?, next_ns = ?, dead = ? WHERE number = ?",
+                f"{changed('deliveries', attempts='attempts + 1', error='?1', next_ns='?2', dead='?3')} WHERE number = ?4",
                 (error, next_ns or 0, int(next_ns is None), due.number),
             )
             if next_ns is None:
                 self._db.execute(
-                    "UPDATE deliveries SET dead = 1, error = ? "
+                    f"{changed('deliveries', dead='1', error='?')} "
                     "WHERE channel = ? AND alert = ? AND number > ? AND done_ns IS NULL",
                     (BEHIND, due.delivery.channel, due.delivery.incident, due.number),
                 )
@@ -299,7 +434,7 @@ class Outbox:
     def revive(self, channel: str = "", alert: str = "") -> int:
         """Open dead letters again, of one channel or alert, or all; how many."""
         return self._db.execute(
-            "UPDATE deliveries SET dead = 0, next_ns = 0, attempts = 0 WHERE dead = 1 "
+            f"{changed('deliveries', dead='0', next_ns='0', attempts='0')} WHERE dead = 1 "
             "AND (?1 = '' OR channel = ?1) AND (?2 = '' OR alert = ?2)",
             (channel, alert),
         ).rowcount
@@ -316,12 +451,35 @@ class Outbox:
             "AND (r.phase != 'cleared' OR (NOT ? AND r.told_ns >= ?)) ORDER BY r.raised_ns DESC, r.number DESC",
             (agency, open_only, since_ns),
         )
-        return [record for _, record in _of_agency(rows, agency)]
+        return [record for _, record in self._of_agency(rows, agency)]
 
     def revisions_after(self, number: int, agency: str = "") -> list[tuple[int, dict[str, Any]]]:
         """(number, record) of every revision written since; for an agency as above."""
         rows = self._db.execute(f"{SEEN_BY} WHERE r.number > ? ORDER BY r.number", (agency, number))
-        return list(_of_agency(rows, agency))
+        return list(self._of_agency(rows, agency))
+
+    def _of_agency(self, rows: Iterable[tuple[int, bytes, int]], agency: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(number, record) of those that an agency has, and that are as they were written."""
+        for number, data, is_whole in rows:
+            if not is_whole:
+                self._report_damage("revisions", "A revision of an alert is damaged, and is not shown.")
+                continue
+            record = msgspec.json.decode(data)
+            if _has(record, agency):
+                yield number, record
+
+    def _follow(self) -> None:
+        """Where another database has taken the place of this one, which was damaged, go on with that."""
+        try:
+            file = self._path.stat().st_ino
+        except FileNotFoundError:
+            return
+        if file != self._file:
+            self._db.close()
+            self._db, self._file = opened(self._path), file
+
+    def _report_damage(self, table: str, detail: str) -> None:
+        self.report_fault(fault_of(FaultKind.STATE_LOST, f"marchwarden.db: {table}", detail, time.time_ns()))
 
     def newest_number(self) -> int:
         return int(self._db.execute("SELECT COALESCE(MAX(number), 0) FROM revisions").fetchone()[0])
@@ -343,7 +501,7 @@ class Outbox:
     def history_of(self, key: str, agency: str = "") -> list[dict[str, Any]]:
         """Every revision of one alert, oldest first; for an agency as above."""
         rows = self._db.execute(f"{SEEN_BY} WHERE r.alert = ? ORDER BY r.revision", (agency, key))
-        return [record for _, record in _of_agency(rows, agency)]
+        return [record for _, record in self._of_agency(rows, agency)]
 
     def deliveries_of(self, key: str) -> list[dict[str, Any]]:
         rows = self._db.execute(
@@ -397,13 +555,10 @@ class Outbox:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def _has(record: dict[str, Any], agency: str) -> bool:
+    return not agency or agency in record["agencies"]
+
+
 def _waiting_fault(payload: dict[str, Any]) -> dict[str, Any]:
     observed_ns = payload.pop("observed_ns")
     return payload | {"count": 1, "first_ns": observed_ns, "last_ns": observed_ns, "waiting": True}
-
-
-def _of_agency(rows: Iterable[tuple[int, bytes]], agency: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, data in rows:
-        record = msgspec.json.decode(data)
-        if not agency or agency in record["agencies"]:
-            yield number, record

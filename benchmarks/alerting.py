@@ -33,7 +33,8 @@ from alerts.channels.http import HttpChannel, webhook
 from alerts.dispatch import dispatched
 from alerts.incidents import grouped
 from alerts.judge import AlertsState
-from alerts.outbox import Commit, Outbox
+from alerts.kept import Ledger, Records
+from alerts.outbox import Commit, Outbox, StoredState
 from alerts.rules import Habits
 from model.alerts import Event, EventKind, Fix, Incident
 from model.time import NS
@@ -296,7 +297,7 @@ def stage(port: int, batch_max: int) -> None:
     )
     folder = tempfile.mkdtemp()
     database = Path(folder) / "o.db"
-    outbox, parts = Outbox(database), Parts((Incident,))
+    outbox, parts, ledger = Outbox(database), Parts(()), Ledger()
     builders = {
         "west-mqtt": lambda: HttpChannel(
             "west-mqtt", f"http://127.0.0.1:{port}/", webhook("bench", batch_max=batch_max)
@@ -319,15 +320,16 @@ def stage(port: int, batch_max: int) -> None:
         workers.wake()
         position += len(lines)
         if time.monotonic() >= due or ended:
-            root, fresh, used = parts.snapshot(_state(incidents))
-            outbox.commit(Commit(root, fresh, used, position, now_ns))
+            root, fresh, used = parts.snapshot(_state())
+            state = StoredState(1, b"", root, fresh, frozenset(used))
+            outbox.commit(Commit(state, position, now_ns, kept=ledger.changes(Records(incidents))))
             due = time.monotonic() + SNAPSHOT_S
     print(time.monotonic_ns(), flush=True)
     time.sleep(TIMEOUT_S)
 
 
-def _state(incidents: tuple[Incident, ...]) -> Any:
-    return AlertsState((), incidents, (), (), ())
+def _state() -> Any:
+    return AlertsState((), (), (), (), ())
 
 
 def _free_port() -> int:

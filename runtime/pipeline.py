@@ -16,20 +16,22 @@ from typing import Any
 import numpy as np
 
 from alerts.dispatch import views
+from alerts.kept import Changes, Ledger, Records, records_of
 from alerts.memory import Memory
-from alerts.outbox import Commit, Outbox
+from alerts.outbox import Commit, Outbox, StoredState
+from alerts.outbox_salvage import salvaged
 from fusion.order import Checkpoint, Chunk, newest_scan
-from model.alerts import Incident
 from model.faults import FaultKind, fault_of
 from model.liveness import sensor_conditions
 from model.messages import Messages
+from model.stored import Damaged
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning, carried_over
 from runtime.entries import Configuration
 from runtime.picture import picture
 from runtime.places import Places, plate_key, plate_key_file
 from runtime.side_stores import SideStores
-from runtime.snapshot import AnotherVersion, Parts, restored
+from runtime.snapshot import Parts, Unreadable, restored
 from runtime.steps import grid, steps
 from runtime.world import world_of
 from sensors import journal
@@ -48,7 +50,8 @@ STEP_NS = NS  # what is earlier by more was written after the clock was set back
 SWEEP_S = 3600.0  # how often what is old is forgotten
 STATUS_S = 2.0
 REPORT_S = 60.0  # the same sentence no more often than this
-PARTS = (Checkpoint, Chunk, Bucket, Memory, Incident)  # what of a state stays as it is from one commit to the next
+STATE_FORMAT = 1  # of the state of tracking: another number where values of the same shape mean something else
+PARTS = (Checkpoint, Chunk, Bucket, Memory)  # what of a state stays as it is from one commit to the next
 
 
 @dataclass
@@ -69,8 +72,10 @@ class Pipeline:
     ) -> None:
         self._places, self._report, self.wake = Places(c.state), report, wake
         self._keys = self._places.journal_keys()
-        self.outbox = Outbox(self._places.database)
+        self.outbox, damages = _opened_outbox(self._places)
         self._reported: dict[str, float] = {}
+        for text in damages:
+            self.fault(FaultKind.STATE_LOST, "marchwarden.db", text)
         self._stores = SideStores(c, self.fault)
         self._aside = AsideStore(self._places.aside, self._keys)
         self.tallies = Tallies()
@@ -95,25 +100,50 @@ class Pipeline:
         self._begun: State | None = None
         self._c, self._world = c, world_of(c, self._plate_key(c))
         self._mark = fingerprint(self._world)
-        kept = self.outbox.snapshot()
-        if kept is None:
-            return
-        root, parts, position = kept
-        mark, data = root[: len(self._mark)], root[len(self._mark) :]
-        self._parts = Parts(PARTS, max(parts, default=0) + 1)
-        self._next, self._rest, self._frames = Position.of(position), Messages.none(), []
-        self._segment = bytes.fromhex(self.outbox.status().get("journal_segment", ""))
+        self._records = self._stored_records()
+        self._rest, self._frames = Messages.none(), []
         try:
-            self.state = restored(State, data, parts)
-        except AnotherVersion as error:
-            self._report(f"{error} Tracking begins anew from the journal; alerts stay in the outbox.")
-            self.state = None
+            position = self.outbox.position()
+        except Damaged as error:
+            self.fault(FaultKind.STATE_LOST, "marchwarden.db", f"{error} The journal is read again from its beginning.")
+            position = None
+        if position is None:
+            self.state, self._next, self._segment = None, Position(0, 0), b""
             return
-        if mark != self._mark:
+        self._next = Position.of(position[0])
+        self._segment = bytes.fromhex(self.outbox.status().get("journal_segment", ""))
+        self.state = self._stored_state(position[1])
+
+    def _stored_records(self) -> Records:
+        """Incidents, silences and tallies as stored, but for those that are damaged."""
+        rows, damaged = self.outbox.kept()
+        self._ledger = Ledger((row.table, row.key) for row in rows)
+        records, unreadable = records_of(rows)
+        for text in (*damaged, *unreadable):
+            self.fault(FaultKind.STATE_LOST, "marchwarden.db", f"{text} It is left out.")
+        return records
+
+    def _stored_state(self, now_ns: int) -> State:
+        """The state as stored; or, where its tracking is of no use, one in which tracking begins anew."""
+        anew = _with_records(beginning(self._world, now_ns), self._records)
+        try:
+            stored = self.outbox.state()
+            if stored is None:
+                return carried_over(self._world, anew)
+            self._parts = Parts(PARTS, max(stored.parts, default=0) + 1)
+            if stored.format != STATE_FORMAT:
+                raise Unreadable("The state of tracking was stored by another version.")
+            state = _with_records(restored(State, stored.root, stored.parts), self._records)
+        except (Damaged, Unreadable) as error:
+            detail = f"{error} Tracking begins anew; incidents are kept."
+            self.fault(FaultKind.STATE_LOST, "marchwarden.db", detail)
+            return carried_over(self._world, anew)
+        if stored.mark != self._mark:
             self._report(
                 "The configuration has changed: tracking begins anew, open incidents of rules that remain are kept."
             )
-            self.state = carried_over(self._world, self.state)
+            return carried_over(self._world, state)
+        return state
 
     def _plate_key(self, c: Configuration) -> bytes:
         """The key of plate tokens. One that is gone or another than before is told: old tokens match nothing any more.
@@ -143,7 +173,8 @@ class Pipeline:
         frames, until_ns = self._read()
         if frames and self.state is None:
             first_ns = int(self._rest.received_ns[0]) if len(self._rest) else until_ns
-            self.state = self._begun = beginning(self._world, grid(first_ns) - 1)
+            begun = _with_records(beginning(self._world, grid(first_ns) - 1), self._records)
+            self.state = self._begun = carried_over(self._world, begun)
         if self.state is not None and until_ns:
             self._advance(until_ns)
         self._commit_when_due()
@@ -312,12 +343,11 @@ class Pipeline:
                 status = self._status()
             except Exception as error:
                 self.fault(FaultKind.STEP_FAILED, "status", f"The status was not written: {type(error).__name__}.")
-        root, parts, used = self._parts.snapshot(self.state)
+        stored, kept = self._to_store(self.state)
         self.outbox.commit(
             Commit(
-                state=self._mark + root,
-                parts=parts,
-                parts_used=used,
+                state=stored,
+                kept=kept,
                 position=position.number(),
                 now_ns=self.state.now_ns,
                 rejections=(*(r for o in undone for r in o.rejections), *self._stores.rejections()),
@@ -331,6 +361,19 @@ class Pipeline:
                 },
             )
         )
+
+    def _to_store(self, state: State) -> tuple[StoredState, Changes]:
+        """What a commit writes of the state: that of tracking in parts, and records by themselves."""
+        records = Records(state.alerts.incidents, state.alerts.silences, state.alerts.tallies)
+        try:
+            root, parts, used = self._parts.snapshot(_with_records(state, Records()))
+        except Exception as error:  # a restart loses tracking; the service goes on with what it has in memory
+            detail = f"The state of tracking cannot be stored ({type(error).__name__}): a restart would begin it anew."
+            self.fault(FaultKind.STATE_LOST, "snapshot", detail)
+            anew = _with_records(carried_over(self._world, state), Records())
+            root, parts, used = self._parts.snapshot(anew)
+        stored = StoredState(STATE_FORMAT, self._mark, root, parts, frozenset(used))
+        return stored, self._ledger.changes(records)
 
     def _status(self) -> dict[str, Any]:
         assert self.state is not None
@@ -392,6 +435,8 @@ class Pipeline:
         now_ns, privacy = time.time_ns(), self._c.site.privacy
         self._aside.forget_before(now_ns - int(privacy.journal_hours * 3600) * NS)
         journal.forget_before(self._places.journal, self._keys, now_ns - int(privacy.journal_hours * 3600) * NS)
+        open_alerts = () if self.state is None else tuple(i.key for i in self.state.alerts.incidents)
+        self.outbox.forget_before(now_ns - int(privacy.history_days * 86_400) * NS, open_alerts)
         self._stores.forget_before(
             *(
                 now_ns - int(days * 86_400) * NS
@@ -400,15 +445,42 @@ class Pipeline:
         )
 
 
+def _with_records(state: State, records: Records) -> State:
+    alerts = replace(state.alerts, incidents=records.incidents, silences=records.silences, tallies=records.tallies)
+    return replace(state, alerts=alerts)
+
+
 def fingerprint(world: World) -> bytes:
-    """What the rows of a state refer to: its sensors, places and rules, in their order."""
+    """What the rows of a state refer to: its sensors, places and rules, in their order. No names of classes."""
     ground = world.ground
     said = (
         ground.sensor_ids,
         ground.zones.ids,
         ground.lines.ids,
-        world.sectors,
-        tuple(r.id for r in ground.rules),
-        tuple((r.kind, r.places, r.to_lines) for r in ground.rules),
+        (world.sectors.lat, world.sectors.lon, world.sectors.reach_m),
+        tuple((r.id, r.kind.value, r.places, r.to_lines) for r in ground.rules),
     )
     return hashlib.sha256(repr(said).encode()).digest()
+
+
+def _opened_outbox(places: Places) -> tuple[Outbox, list[str]]:
+    """The outbox, and a sentence about each damage to its database. Raises UnreadableFormat, or what the disk raises."""
+    path = places.database
+    is_gone = not (path.exists() and path.stat().st_size) and any(places.journal.glob("*.journal"))
+    try:
+        outbox = Outbox(path)
+        wrong = outbox.check()
+        if not wrong:
+            gone = (
+                f"{path.name} is gone or empty: a new one is begun, and the journal is read again from its beginning."
+            )
+            return outbox, [gone] if is_gone else [f"{path.name}: {text}" for text in outbox.mend()]
+        outbox.close()
+    except Damaged as error:
+        wrong = str(error)
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:
+            raise  # locked, full or not to be written: the file itself is whole
+        wrong = str(error)
+    saved = salvaged(path, time.time_ns())
+    return Outbox(path), [f"{path.name} is damaged ({wrong}). {saved}"]

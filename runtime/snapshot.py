@@ -1,7 +1,8 @@
 """A value as bytes and back: any tree of frozen dataclasses, arrays, tuples and plain values.
 
-The types say how to read it, so nothing in the bytes can name code to run. A digest of the types goes in front: a
-snapshot of another version is recognised and never misread.
+The types say how to read it, so nothing in the bytes can name code to run. A digest of the shape of the types goes in front
+(which values follow each other, without any name): bytes of another shape are recognised and never misread, and renaming a class
+or a field changes nothing. Values of the same shape that mean something else have another format number, which the caller keeps.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +19,11 @@ T = TypeVar("T")
 # A type never changes, so what is worked out of it is kept.
 _HINTS: dict[Any, dict[str, Any]] = {}
 _DIGESTS: dict[Any, bytes] = {}
-_ARRAYLESS: dict[Any, bool] = {}
 PLAIN = (int, float, str, bytes, bool, type(None))
 
 
-class AnotherVersion(ValueError):
-    """The bytes were written from other types than those that would read them."""
+class Unreadable(ValueError):
+    """The bytes are no value of the type: they are of another shape, or damaged."""
 
 
 class Parts:
@@ -47,8 +47,7 @@ class Parts:
             if held is None:
                 held = (part, self._next)
                 self._next += 1
-                plain = part if _arrayless(type(part), ()) else _fields(part, None)
-                fresh[held[1]] = msgspec.msgpack.encode(plain)
+                fresh[held[1]] = msgspec.msgpack.encode(_fields(part, None))
             used[id(part)] = held
             return {"part": held[1]}
 
@@ -65,11 +64,14 @@ def snapshot(value: Any) -> bytes:
 
 
 def restored(kind: type[T], data: bytes, parts: Mapping[int, bytes] = MappingProxyType({})) -> T:
-    """The value of type `kind` that was written. Raises AnotherVersion."""
+    """The value of type `kind` that was written. Raises Unreadable."""
     digest = _digest(kind)
     if data[: len(digest)] != digest:
-        raise AnotherVersion("The snapshot was written by another version of Marchwarden.")
-    value: T = _built(kind, msgspec.msgpack.decode(data[len(digest) :]), parts)
+        raise Unreadable("It has another shape.")
+    try:
+        value: T = _built(kind, msgspec.msgpack.decode(data[len(digest) :]), parts)
+    except Exception as error:  # whatever a decoder can meet in bytes that are not what they should be
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
     return value
 
 
@@ -105,8 +107,6 @@ def _built(kind: Any, plain: Any, parts: Mapping[int, bytes]) -> Any:
         return np.frombuffer(data, np.dtype(dtype)).reshape(shape)
     if isinstance(kind, type) and is_dataclass(kind):
         if isinstance(plain, dict):
-            if _arrayless(kind, ()):
-                return msgspec.msgpack.decode(parts[plain["part"]], type=kind)
             plain = msgspec.msgpack.decode(parts[plain["part"]])
         hints = _hints(kind)
         return kind(**{f.name: _built(hints[f.name], v, parts) for f, v in zip(fields(kind), plain, strict=True)})
@@ -122,19 +122,6 @@ def _built(kind: Any, plain: Any, parts: Mapping[int, bytes]) -> Any:
     return plain
 
 
-def _arrayless(kind: Any, above: tuple[Any, ...]) -> bool:
-    """Is there no array in a value of this type? Then msgspec writes and reads it by itself, which is quicker."""
-    if kind in _ARRAYLESS:
-        return _ARRAYLESS[kind]
-    if get_origin(kind) is np.ndarray:
-        return False
-    inner = list(_hints(kind).values()) if isinstance(kind, type) and is_dataclass(kind) else list(get_args(kind))
-    said = all(_arrayless(each, (*above, kind)) for each in inner if each not in above)
-    if isinstance(kind, type):
-        _ARRAYLESS[kind] = said
-    return said
-
-
 def _hints(kind: Any) -> dict[str, Any]:
     if kind not in _HINTS:
         _HINTS[kind] = get_type_hints(kind)
@@ -148,9 +135,13 @@ def _digest(kind: Any) -> bytes:
 
 
 def _described(kind: Any, above: tuple[type, ...]) -> str:
+    """Which values follow each other, without the names of classes and fields."""
     if isinstance(kind, type) and is_dataclass(kind) and kind not in above:
-        inner = ",".join(f"{f.name}:{_described(_hints(kind)[f.name], (*above, kind))}" for f in fields(kind))
-        return f"{kind.__name__}({inner})"
+        return f"({','.join(_described(_hints(kind)[f.name], (*above, kind)) for f in fields(kind))})"
+    if isinstance(kind, type) and is_dataclass(kind):
+        return f"^{len(above) - above.index(kind)}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "enum"
     if get_args(kind):
         return f"{get_origin(kind)}[{','.join(_described(k, above) for k in get_args(kind))}]"
     return getattr(kind, "__name__", str(kind))

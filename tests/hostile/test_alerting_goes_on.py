@@ -69,11 +69,11 @@ def test_a_store_that_raises_anything_holds_up_no_alert(
     monkeypatch.setattr(f"{home}.{name}.{method}", raising(error))
     pipeline, reports = run(site_at(tmp_path))
     assert len(pipeline.outbox.incidents()) == 1
-    assert pipeline.outbox.snapshot() is None  # it waits for the store
+    assert pipeline.outbox.state() is None  # it waits for the store
     assert any("takes no writing" in text for text in reports)
     monkeypatch.setattr(side_stores, "GRACE_S", 0.0)
     pipeline.commit()
-    assert pipeline.outbox.snapshot() is not None  # and then no longer
+    assert pipeline.outbox.state() is not None  # and then no longer
     assert {f["kind"] for f in pipeline.outbox.faults()} == {"writing_failed"}
     pipeline.close()
 
@@ -100,7 +100,7 @@ def test_a_damaged_vault_is_renamed_and_told_and_alerting_goes_on(name: str, dam
     (vault / name).write_bytes(damage)
     pipeline, reports = run(site)
     assert len(pipeline.outbox.incidents()) == 1
-    assert pipeline.outbox.snapshot() is not None
+    assert pipeline.outbox.state() is not None
     assert len(list(vault.glob(f"{name}.damaged-*"))) == 1
     assert sum("is damaged" in text for text in reports) == 1
     assert {f["kind"] for f in pipeline.outbox.faults()} == {"store_damaged"}
@@ -116,7 +116,7 @@ def test_a_live_view_or_status_that_raises_holds_up_no_alert(
     monkeypatch.setattr(pipelines, "COMMIT_S", 0.0)
     pipeline, reports = run(site_at(tmp_path))
     assert len(pipeline.outbox.incidents()) == 1
-    assert pipeline.outbox.snapshot() is not None
+    assert pipeline.outbox.state() is not None
     assert any("was not written: RuntimeError" in text for text in reports)
     pipeline.close()
 
@@ -128,6 +128,6 @@ def test_rows_that_cannot_be_made_are_left_out_and_told(
     monkeypatch.setattr(side_stores, function, raising(ValueError("planted")))
     pipeline, reports = run(site_at(tmp_path))
     assert len(pipeline.outbox.incidents()) == 1
-    assert pipeline.outbox.snapshot() is not None
+    assert pipeline.outbox.state() is not None
     assert any("could not be made" in text for text in reports)
     pipeline.close()

@@ -9,7 +9,7 @@ from tests.builders import T0
 
 
 def commit(outbox: Outbox, *rejections: Rejection) -> None:
-    outbox.commit(Commit(b"", {}, set(), 0, T0, rejections=rejections))
+    outbox.commit(Commit(None, 0, T0, rejections=rejections))
 
 
 def rejected(topic: str, sensor: str = "", count: int = 1, at_ns: int = T0) -> Rejection:

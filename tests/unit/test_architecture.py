@@ -32,6 +32,7 @@ SHELL = {
     "sensors/tak.py",
     "alerts/outbox.py",
     "alerts/outbox_tables.py",
+    "alerts/outbox_salvage.py",
     "alerts/delivery.py",
     "alerts/channels/broker.py",
     "alerts/channels/email.py",

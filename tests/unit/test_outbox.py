@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alerts import audit
 from alerts.channels.results import Delivered, Refused, Result, TryAgain
 from alerts.delivery import ATTEMPTS_MAX, LONGEST_WAIT_S, MINUTE_NS, Allowance, deliver, next_try_ns
-from alerts.outbox import Commit, Due, Outbox, UnknownAlert
+from alerts.outbox import Commit, Due, Outbox, StoredState, UnknownAlert
 from alerts.wire import delivery_key
 from model.alerts import Alert, Delivery, Phase, View
 from model.rejections import Reason, Rejection
@@ -38,8 +38,11 @@ def delivery(revision: int = 1, agency: str = "west", incident: str = "A1", chan
     )
 
 
+STORED = StoredState(1, b"mark", b"state", {})
+
+
 def commit(*deliveries: Delivery, **more: object) -> Commit:
-    return Commit(b"state", {}, set(), 7, T0, deliveries=deliveries, **more)  # type: ignore[arg-type]
+    return Commit(STORED, 7, T0, deliveries=deliveries, **more)  # type: ignore[arg-type]
 
 
 def test_what_is_committed_twice_is_there_once(tmp_path: Path) -> None:
@@ -48,7 +51,7 @@ def test_what_is_committed_twice_is_there_once(tmp_path: Path) -> None:
         outbox.commit(commit(delivery(), alerts=(ALERT,)))
     assert len(outbox.due("c", T0)) == 1
     assert [i["alert"] for i in outbox.incidents()] == [ALERT.incident.key]
-    assert outbox.snapshot() == (b"state", {}, 7)
+    assert (outbox.state(), outbox.position()) == (STORED, (7, T0))
 
 
 def test_an_agency_reads_its_own_view_of_what_it_has_and_nothing_of_what_it_has_not(tmp_path: Path) -> None:
@@ -81,15 +84,15 @@ def test_a_commit_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> N
     broken = replace(ALERT, incident=replace(ALERT.incident, assigned_to=object()))
     with pytest.raises(TypeError):
         outbox.commit(replace(commit(delivery(2), alerts=(broken,)), position=9))
-    assert outbox.snapshot() == (b"state", {}, 7)
+    assert (outbox.state(), outbox.position()) == (STORED, (7, T0))
     assert [d.delivery.revision for d in outbox.due("c", T0)] == [1]
 
 
 def test_parts_of_the_snapshot_that_are_used_no_more_are_removed(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.db")
-    outbox.commit(replace(commit(), parts={1: b"one", 2: b"two"}, parts_used={1, 2}))
-    outbox.commit(replace(commit(), parts={3: b"three"}, parts_used={2, 3}))
-    assert outbox.snapshot() == (b"state", {2: b"two", 3: b"three"}, 7)
+    for fresh, used in (({1: b"one", 2: b"two"}, {1, 2}), ({3: b"three"}, {2, 3})):
+        outbox.commit(replace(commit(), state=replace(STORED, parts=fresh, parts_used=frozenset(used))))
+    assert outbox.state() == replace(STORED, parts={2: b"two", 3: b"three"})
 
 
 def test_rejections_are_counted_by_reason_topic_and_sensor(tmp_path: Path) -> None:

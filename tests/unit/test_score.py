@@ -18,7 +18,7 @@ from runtime.score.gospa import gospa
 from runtime.score.score import Row, score
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.seeing import simulated
-from runtime.snapshot import AnotherVersion, Parts, restored, snapshot
+from runtime.snapshot import Parts, Unreadable, restored, snapshot
 from runtime.steps import steps
 from tests.builders import CONFIGS, T0, messages, shipped_world
 
@@ -142,7 +142,7 @@ def test_a_snapshot_gives_back_the_state_whole_and_in_parts() -> None:
 
 
 def test_a_snapshot_of_another_type_is_not_misread() -> None:
-    with pytest.raises(AnotherVersion):
+    with pytest.raises(Unreadable):
         restored(Incident, snapshot(beginning(shipped_world(), T0)))
 
 

@@ -90,13 +90,13 @@ def test_after_a_crash_that_followed_the_telling_and_not_the_snapshot_nothing_is
             pass
         told = pipeline.outbox.incidents()
         assert told
-        assert pipeline.outbox.snapshot() is None
+        assert pipeline.outbox.state() is None
         again = pipeline.again()
         while again.turn():
             pass
         again.commit()
     assert again.outbox.incidents() == told
-    assert again.outbox.snapshot() is not None
+    assert again.outbox.state() is not None
     again.close()
 
 
