@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from runtime.entries import Configuration
 from runtime.mistakes import Mistake
-from runtime.schema import CapChannel, Channel, CotChannel, EmailChannel, FeedEntry, WebhookChannel
+from runtime.schema import CapChannel, Channel, CotChannel, EmailChannel, FeedEntry, NamesFile, WebhookChannel
 
-SECRETS = ("password_file", "secret_file", "key_file", "token_file", "plate_key_file", "audit_key_file")
+PRIVATE_KEY = b"PRIVATE KEY-----"
+OPEN_TO_OTHERS = "may be read by everybody on this machine, or written by others."
 TOO_OPEN = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 
 
@@ -99,20 +100,29 @@ def _of_connection(each: Connection) -> Iterator[Mistake]:
 
 
 def _open_secrets(c: Configuration) -> Iterator[Mistake]:
+    """Files that hold a secret and that others on this machine may read, or write."""
     named = [("site.toml", "", c.site), *((w.file, w.entry, w.value) for w in c.agencies)]
     for file, entry, model in named:
-        for field, name in _secret_fields(model, ""):
+        for field, name, secret in _named_files(model, ""):
             path = c.folder / name
-            if path.is_file() and path.stat().st_mode & TOO_OPEN:
-                wrong = f"{name!r} may be read by everybody on this machine, or written by others."
-                yield Mistake(file, entry, field, wrong, f"chmod 600 {name}")
+            if not (path.is_file() and path.stat().st_mode & TOO_OPEN and path.stat().st_size):
+                continue
+            if field == "files.accounts":
+                yield Mistake(name, "", "", f"holds password hashes, and {OPEN_TO_OTHERS}", f"chmod 600 {name}")
+            elif secret:
+                yield Mistake(file, entry, field, f"{name!r} {OPEN_TO_OTHERS}", f"chmod 600 {name}")
+            elif PRIVATE_KEY in path.read_bytes():
+                wrong = f"{name!r} holds a private key too, and {OPEN_TO_OTHERS}"
+                yield Mistake(file, entry, field, wrong, f"Keep the key in a file of its own, or chmod 600 {name}")
 
 
-def _secret_fields(model: BaseModel, within: str) -> Iterator[tuple[str, str]]:
-    """(field, file name) of every secret that an entry names."""
-    for name, value in model:
+def _named_files(model: BaseModel, within: str) -> Iterator[tuple[str, str, bool]]:
+    """(field, file name, whether it holds a secret) of every field that the schema marks as the name of a file."""
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, BaseModel):
-                yield from _secret_fields(inner, f"{within}{name}.")
-        if name in SECRETS and value:
-            yield f"{within}{name}", value
+                yield from _named_files(inner, f"{within}{name}.")
+        for mark in info.metadata:
+            if isinstance(mark, NamesFile) and value:
+                yield f"{within}{name}", value, mark.secret

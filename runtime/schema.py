@@ -4,6 +4,7 @@ Strict: an unknown key is an error. Checks that need more than one entry are in 
 """
 
 import re
+from dataclasses import dataclass
 from datetime import date
 from math import atan, degrees, pi, radians, tan
 from typing import Annotated, Literal
@@ -113,6 +114,15 @@ def _server(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class NamesFile:
+    """Marks a field that names a file beside the configuration. One with a secret is for the service's user and group only."""
+
+    secret: bool
+
+
+SecretFile = Annotated[str, NamesFile(secret=True)]
+OpenFile = Annotated[str, NamesFile(secret=False)]
 Server = Annotated[str, Field(pattern=SERVER), AfterValidator(_server)]
 ServerOrNone = Annotated[str, Field(pattern=SERVER_OR_NONE), AfterValidator(_server)]
 WebAddress = Annotated[str, Field(pattern=URL), AfterValidator(_web_address)]
@@ -145,7 +155,7 @@ class Files(Strict):
     jurisdictions: str = "jurisdictions.geojson"
     rules: str = "rules.toml"
     agencies: str = "agencies.toml"
-    accounts: str = Field("accounts.toml", description="Who may use the console; need not be there")
+    accounts: SecretFile = Field("accounts.toml", description="Who may use the console; need not be there")
     state: str = Field("state", description="Folder for journal, keys, database and history")
 
 
@@ -154,8 +164,8 @@ class Mqtt(Strict):
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     client_id: str = ""  # empty: marchwarden-<site>
     username: BrokerUser = ""
-    password_file: str = ""
-    tls_ca_file: str = ""  # empty: no TLS
+    password_file: SecretFile = ""
+    tls_ca_file: OpenFile = ""  # empty: no TLS
     plain: bool = Field(False, description=PLAIN)
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
 
@@ -166,9 +176,9 @@ class FeedEntry(Strict):
     topic: Topic = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
     broker_user: BrokerUser = Field("", description=f"{BROKER_USER}feed-<id>")
     server: ServerOrNone = Field("", description="For cot: host:port of a TAK server; empty: it comes over MQTT")
-    ca_file: str = Field("", description="Certificate authority of that server, PEM; empty: no TLS")
-    cert_file: str = Field("", description="Our own certificate for it, with its key in key_file")
-    key_file: str = ""
+    ca_file: OpenFile = Field("", description="Certificate authority of that server, PEM; empty: no TLS")
+    cert_file: OpenFile = Field("", description="Our own certificate for it, with its key in key_file")
+    key_file: SecretFile = ""
     plain: bool = Field(False, description=PLAIN)
 
 
@@ -207,7 +217,7 @@ class Incidents(Strict):
 
 
 class Privacy(Strict):
-    plate_key_file: str = Field("", description="32 bytes; empty: made in the state folder")
+    plate_key_file: SecretFile = Field("", description="32 bytes; empty: made in the state folder")
     journal_hours: Hours = 24.0
     plates_days: Days = 30.0
     pictures_days: Days = Field(7.0, description="Cameras' pictures, made too small to know anybody by")
@@ -242,7 +252,7 @@ AnyAnchor = Annotated[FileAnchor | SyslogAnchor | MqttAnchor, Field(discriminato
 class Audit(Strict):
     """The audit log's key, and where what it was at a time is kept, so that it cannot be cut unseen."""
 
-    audit_key_file: str = Field("", description="32 bytes; empty: made in the state folder, beside the log")
+    audit_key_file: SecretFile = Field("", description="32 bytes; empty: made in the state folder, beside the log")
     every_minutes: Positive = Field(60.0, description="How often it is anchored")
     anchor: list[AnyAnchor] = []
 
@@ -252,7 +262,7 @@ class History(Strict):
     url: WebAddress = "http://127.0.0.1:8086"
     database: str = "marchwarden"  # bucket in 2.x and 3.x
     org: str = "-"
-    token_file: str = ""
+    token_file: SecretFile = ""
     plain: bool = Field(False, description=PLAIN)
 
 
@@ -263,8 +273,8 @@ class ConsoleEntry(Strict):
     host: str = Field("127.0.0.1", description="The address to listen at")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8470, description="0: any that is free")
     names: list[str] = Field([], description="Host names by which browsers may call it, besides the address")
-    cert_file: str = Field("", description="Its certificate, PEM, with its chain")
-    key_file: str = ""
+    cert_file: OpenFile = Field("", description="Its certificate, PEM, with its chain")
+    key_file: SecretFile = ""
     base_map: str = Field("", description="A PMTiles archive of vector tiles, relative to the site folder; empty: none")
     session_hours: Hours = Field(12.0, description="A sign-in ends after this long")
     idle_minutes: Positive = Field(60.0, description="… or after this long unused")
@@ -798,7 +808,7 @@ SIGNED_WITH = (
 class MqttChannel(Channel):
     kind: Literal["mqtt"]
     topic: Annotated[Topic, AfterValidator(_prefix_only)] = Field(min_length=1)
-    secret_file: str = Field("", description=SIGNED_WITH)
+    secret_file: SecretFile = Field("", description=SIGNED_WITH)
 
 
 class HttpChannel(Channel):
@@ -806,8 +816,8 @@ class HttpChannel(Channel):
 
     url: WebAddress
     timeout_s: Positive = 5.0
-    ca_file: str = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
-    secret_file: str = Field("", description=SIGNED_WITH)
+    ca_file: OpenFile = Field("", description="Certificate authority of the receiver, PEM; empty: the system's")
+    secret_file: SecretFile = Field("", description=SIGNED_WITH)
     plain: bool = Field(False, description=PLAIN)
 
 
@@ -829,9 +839,9 @@ class CotChannel(Channel):
 
     kind: Literal["cot"]
     server: Server = Field(description="host:port")
-    ca_file: str = Field("", description="Certificate authority of the server, PEM; empty: no TLS")
-    cert_file: str = Field("", description="Our own certificate, with its key in key_file")
-    key_file: str = ""
+    ca_file: OpenFile = Field("", description="Certificate authority of the server, PEM; empty: no TLS")
+    cert_file: OpenFile = Field("", description="Our own certificate, with its key in key_file")
+    key_file: SecretFile = ""
     plain: bool = Field(False, description=PLAIN)
     stale_s: Positive = 600.0
     timeout_s: Positive = 5.0
@@ -844,9 +854,9 @@ class EmailChannel(Channel):
     to: list[Annotated[str, Field(pattern=ADDRESS)]] = Field(min_length=1)
     starttls: bool = True
     plain: bool = Field(False, description=PLAIN)
-    ca_file: str = ""
+    ca_file: OpenFile = ""
     username: str = ""
-    password_file: str = ""
+    password_file: SecretFile = ""
     timeout_s: Positive = 10.0
 
 

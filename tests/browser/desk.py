@@ -80,6 +80,7 @@ def write_accounts(site: Path) -> None:
             f'[[account]]\nid = "{id}-program"\n{belongs}role = "{role}"\ntoken = "{token_hash(token_of(id))}"\n'
         )
     (site / "accounts.toml").write_text("\n".join(entries))
+    (site / "accounts.toml").chmod(0o600)
 
 
 @contextmanager

@@ -44,6 +44,7 @@ def test_a_mistake_does_not_show_a_password(tmp_path: Path, file: str, old: str,
         change(site, file, old, new)
     else:
         (site / file).write_text(new)
+        (site / file).chmod(0o600)
     assert mistakes(site)
     assert "hunter2" not in "\n".join(mistakes(site))
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from runtime import schema
 from runtime.configuration import load
 from runtime.connection_check import connections_of, is_loopback
-from runtime.schema import SiteFile
+from runtime.schema import NamesFile, SiteFile
 from tests.site import site_at
 from tests.unit.test_configuration import change, mistakes
 
@@ -128,3 +130,35 @@ def test_a_secret_that_everybody_may_read_is_a_mistake(
     load(site)
     (site / "secret").chmod(mode)
     assert any("chmod 600 secret" in mistake for mistake in mistakes(site))
+
+
+ACCOUNT = f'[[account]]\nid = "dispatch"\nrole = "observer"\ntoken = "{"ab" * 32}"\n'
+
+
+def test_so_is_a_file_of_accounts_that_everybody_may_read(tmp_path: Path) -> None:
+    site = site_at(tmp_path)
+    (site / "accounts.toml").write_text(ACCOUNT)
+    (site / "accounts.toml").chmod(0o640)
+    load(site)
+    (site / "accounts.toml").chmod(0o644)
+    hashes = "accounts.toml: holds password hashes, and may be read by everybody on this machine, or written by others."
+    assert mistakes(site) == [f"{hashes} chmod 600 accounts.toml"]
+
+
+def test_and_a_certificate_with_its_private_key_beside_it(tmp_path: Path) -> None:
+    site = site_at(tmp_path)
+    (site / "ours.pem").write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n")
+    (site / "ours.pem").chmod(0o644)
+    (site / "key.pem").write_text("-----BEGIN EC PRIVATE KEY-----\n")
+    (site / "key.pem").chmod(0o600)
+    change(site, "site.toml", "port = 0", 'port = 0\ncert_file = "ours.pem"\nkey_file = "key.pem"')
+    (mistake,) = mistakes(site)
+    assert mistake.startswith("site.toml: console.cert_file: 'ours.pem' holds a private key too, and may be read by")
+
+
+def test_every_file_that_configuration_names_is_marked_as_a_secret_or_as_none() -> None:
+    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    fields = [(f"{m.__name__}.{name}", info) for m in models for name, info in m.model_fields.items()]
+    named = {name: info for name, info in fields if name.endswith("_file")}
+    assert len(named) > 15
+    assert [name for name, info in named.items() if not any(isinstance(x, NamesFile) for x in info.metadata)] == []

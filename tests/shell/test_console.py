@@ -56,6 +56,7 @@ def test_it_is_served_over_tls_and_its_cookies_travel_over_nothing_else(tmp_path
     (site / "site.toml").write_text(text + 'cert_file = "console.pem"\nkey_file = "console.pem"\n')
     kept = hashed("correct horse battery")
     (site / "accounts.toml").write_text(f'[[account]]\nid = "garcia"\nrole = "officer"\npassword = "{kept}"\n')
+    (site / "accounts.toml").chmod(0o600)
     with console(site) as address:
         assert address.startswith("https://127.0.0.1:")
         with httpx.Client(base_url=address, verify=ssl.create_default_context(cafile=str(ours.authority))) as client:

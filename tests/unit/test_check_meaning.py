@@ -158,6 +158,7 @@ def test_a_file_beside_the_sensors_that_is_not_read_is_told(site: Path) -> None:
 @pytest.mark.parametrize("secret", ['password = "hunter2"', 'token = "hunter2"'])
 def test_a_password_in_clear_is_refused_and_not_repeated(site: Path, secret: str) -> None:
     (site / "accounts.toml").write_text(f'[[account]]\nid = "garcia"\nrole = "officer"\n{secret}\n')
+    (site / "accounts.toml").chmod(0o600)
     (mistake,), _ = told(site)
     assert "in clear" in mistake
     assert "hunter2" not in mistake
