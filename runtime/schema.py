@@ -6,6 +6,7 @@ Strict: an unknown key is an error. Checks that need more than one entry are in 
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from math import atan, degrees, pi, radians, tan
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -52,8 +53,11 @@ ClassName = Literal["person", "vehicle", "animal", "vessel", "aircraft", "other"
 Severity = Literal["information", "minor", "major", "critical"]
 
 
+ZONES = cache(available_timezones)  # it walks through the whole database each time
+
+
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in ZONES():
         raise ValueError("is no IANA time zone; write for example 'America/Phoenix'")
     return name
 

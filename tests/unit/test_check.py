@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from runtime import cli
+from runtime.checking import findings
 from runtime.configuration import load
 from runtime.editor_schema import schemas
 from runtime.schema import FORMS
@@ -36,32 +38,56 @@ token = "{"ab" * 32}"
 """
 
 
+@pytest.fixture(autouse=True, scope="module")
+def parsed_once() -> Iterator[None]:
+    """A shipped file is parsed once for all cases: each case changes one file of twenty. Nothing may change what is shared."""
+    shipped = {path.read_text(): tomllib.loads(path.read_text()) for path in CONFIGS.rglob("*.toml")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.toml._parsed", lambda text: shipped[text] if text in shipped else tomllib.loads(text))
+        yield
+    assert all(parsed == tomllib.loads(text) for text, parsed in shipped.items())
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     shutil.copytree(CONFIGS, tmp_path / "site", ignore=shutil.ignore_patterns("state"))
     (tmp_path / "site" / "accounts.toml").write_text(ACCOUNTS)
+    (tmp_path / "site" / "accounts.toml").chmod(0o600)
     return tmp_path / "site"
 
 
 @pytest.fixture
-def check(site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
-    """`marchwarden check SITE --json` as a user runs it: its mistakes. Anything but exit 0 and 2 fails, as a traceback does."""
+def check(site: Path) -> Callable[[], list[str]]:
+    """The mistakes of the folder, as `marchwarden check` prints them. Each names a file, and what is wrong."""
 
     def run() -> list[str]:
-        monkeypatch.setattr("sys.argv", ["marchwarden", "check", str(site), "--json"])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        found = json.loads(capsys.readouterr().out)["mistakes"]
-        assert ended.value.code == (2 if found else 0)
-        for m in found:
-            assert m["file"], m
-            assert m["wrong"], m
-        return [
-            ": ".join(filter(None, [m["file"], m["entry"], m["field"], f"{m['wrong']} {m['mend']}".strip()]))
-            for m in found
-        ]
+        found = findings(site).mistakes
+        assert all(m.file and m.wrong for m in found)
+        return [str(m) for m in found]
 
     return run
+
+
+@pytest.mark.parametrize(("old", "new", "code"), [("port = 1883", "port = 1883", 0), ("port = 1883", "port = 0", 2)])
+def test_the_command_prints_the_mistakes_and_exits_with_2(
+    site: Path,
+    old: str,
+    new: str,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    changed(site, "site.toml", old, new)
+    for more in ([], ["--json"]):
+        monkeypatch.setattr("sys.argv", ["marchwarden", "check", str(site), *more])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == code
+    out, err = capsys.readouterr()
+    mistakes = json.loads(out)["mistakes"]
+    assert bool(mistakes) == bool(code)
+    for m in mistakes:
+        assert f"{m['file']}: {m['field']}: {m['wrong']} {m['mend']}" in err
 
 
 def rewritten(path: Path, encoding: str) -> None:

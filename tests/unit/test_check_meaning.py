@@ -3,13 +3,16 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from runtime.checking import findings
 from tests.site import CONFIGS
-from tests.unit.test_check import changed, drawn, without_lines
+from tests.unit.test_check import changed, drawn, parsed_once, without_lines
+
+__all__ = ["parsed_once"]
 
 EMPTY = json.dumps({"type": "FeatureCollection", "features": []})
 
@@ -20,11 +23,15 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
+@cache
+def shipped_notes() -> tuple[str, ...]:
+    return findings(CONFIGS).notes
+
+
 def told(site: Path) -> tuple[list[str], list[str]]:
     """The mistakes, and the notes that the shipped site does not have."""
     found = findings(site)
-    shipped = findings(CONFIGS).notes
-    return [without_lines(str(m)) for m in found.mistakes], [n for n in found.notes if n not in shipped]
+    return [without_lines(str(m)) for m in found.mistakes], [n for n in found.notes if n not in shipped_notes()]
 
 
 # One edit, all mistakes, all notes.
