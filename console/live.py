@@ -16,6 +16,7 @@ from console.desk import Desk
 from console.people import May, Person
 from console.scope import tracks_for
 from model.liveness import ALIVE
+from model.time import NS, iso_from_ns
 
 POLL_S = 0.1
 STATUS_S = 5.0
@@ -58,7 +59,7 @@ class Hub:
     def _read_status(self) -> bool:
         if time.monotonic() - self._status_at < STATUS_S:
             return False
-        self.status_event = event("status", condition(self._desk.status()))
+        self.status_event = event("status", condition(self._desk.status(), iso_from_ns(int(self._desk.now_s() * NS))))
         self._status_at = time.monotonic()
         return True
 
@@ -166,7 +167,7 @@ def event(name: str, data: Any, number: int | None = None) -> bytes:
     return f"{head}event: {name}\ndata: ".encode() + msgspec.json.encode(data) + b"\n\n"
 
 
-def condition(status: dict[str, Any]) -> dict[str, Any]:
+def condition(status: dict[str, Any], now: str) -> dict[str, Any]:
     """Of all that the service says of itself, what everybody sees at the head of the page."""
     service = status.get("service", {})
     sensors = status.get("sensors", [])
@@ -174,7 +175,7 @@ def condition(status: dict[str, Any]) -> dict[str, Any]:
         "running": status["condition"] in ALIVE,
         "condition": status["condition"],
         "down": len(status["down"]),
-        "time": service.get("time"),
+        "now": now,  # the server's clock, which is the page's too: that of a service that has stopped stands still
         "behind_s": service.get("behind_s"),
         "connected": service.get("connected", False),
         "tracks": service.get("tracks", 0),

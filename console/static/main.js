@@ -14,7 +14,7 @@ import * as times from "./times.js";
 import { isOpen, names } from "./words.js";
 
 const VIEWS = ["map", "sensors", "history", "shift"];
-let me, site, view = "map", pending = 0;
+let me, site, view = "map", pending = 0, disconnected = false, stopped = false;
 
 const language = () => localStorage.getItem("language") ?? (navigator.language.startsWith("es") ? "es" : "en");
 const theme = (name) => { document.documentElement.dataset.theme = name; localStorage.setItem("theme", name); map.style(); map.soon(); };
@@ -59,12 +59,16 @@ function told(name, data) {
 }
 function lost(gone) {
   $("#lost").hidden = !gone;
+  disconnected = gone;
+  map.cut(disconnected || stopped);
   if (!gone) announce(t("connected_again"));
   if (gone) get("session").catch((error) => { if (error.status === 401) location.reload(); });
 }
 
 function condition(said) {
-  times.serverSays(said.time);
+  times.serverSays(said.now);
+  stopped = !said.running;
+  map.cut(disconnected || stopped);
   const silent = list.all().filter((i) => isOpen(i) && i.reason.kind === "silent_sensor").map((i) => i.zone);
   map.sensorsDown([...said.offline, ...silent]);
   const bad = !said.running || !said.connected ? t(`service_${said.condition}`) : said.behind_s > 10 ? t("behind", said.behind_s) : said.dead ? t("dead_letters", said.dead) : "";
@@ -73,6 +77,7 @@ function condition(said) {
   $("#condition").className = bad ? "bad" : "";
 }
 function clock() {
+  map.soon(); // so that what has become old is drawn as old
   $("#clock time").textContent = times.local(times.now());
   $("#clock small").textContent = times.utc(times.now());
 }

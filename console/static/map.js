@@ -5,16 +5,18 @@ import { $, el } from "./dom.js";
 import * as list from "./list.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
-import { local, utc } from "./times.js";
+import { age, local, now as clock, zoned } from "./times.js";
 import { SIGN, isOpen } from "./words.js";
 
 const LAYERS = ["line", "zones", "jurisdictions", "cover", "tracks", "tails", "uncertainty", "units", "incidents"];
 const TAIL_S = 60, TAIL_STEP_S = 4;
-const [ID, LAT, LON, MAJOR, MINOR, ANGLE, , , CLASS, SHARE, EXISTENCE, UNIT] = Array(12).keys();
+const STALE_MS = 30000; // a picture older than this shows where things were, not where they are
+const NARROW = "(max-width: 42rem)"; // as in style.css
+const [ID, LAT, LON, MAJOR, MINOR, ANGLE, EAST, NORTH, CLASS, SHARE, EXISTENCE, UNIT] = Array(12).keys();
 const on = Object.fromEntries(LAYERS.map((name) => [name, name !== "jurisdictions"]));
 const tails = new Map(); // track → [[second, x, y], …] in mercator units
-let chart = null, canvas, stands = null, down = "", downNow = [], picture = { tracks: [], units: [] }, replaying = null, colours = {}, hits = [], frame = 0;
-export const drawn = { frames: 0, tracks: 0 }; // for measurements
+let chart = null, canvas, stands = null, down = "", downNow = [], picture = { tracks: [], units: [] }, replaying = null, inspected = null, cutOff = false, colours = {}, hits = [], frame = 0;
+export const drawn = { frames: 0, tracks: 0, stale: false }; // for measurements
 
 const x = (lon) => (lon + 180) / 360;
 const y = (lat) => 0.5 - Math.log(Math.tan(Math.PI / 4 + (lat * Math.PI) / 360)) / (2 * Math.PI);
@@ -39,7 +41,8 @@ export async function start(site) {
   chart.on("move", soon);
   chart.on("resize", soon);
   chart.on("click", picked);
-  $("#layers").append(...LAYERS.map((name) => el("label", {}, el("input", { type: "checkbox", checked: on[name], onchange: (e) => { on[name] = e.target.checked; style(); soon(); } }), t(name))));
+  $("#layers").open = !matchMedia(NARROW).matches; // on a phone the map is small enough
+  $("#layers div").append(...LAYERS.map((name) => el("label", {}, el("input", { type: "checkbox", checked: on[name], onchange: (e) => { on[name] = e.target.checked; style(); soon(); } }), t(name))));
   soon();
 }
 
@@ -117,6 +120,13 @@ export function move(said) {
   soon();
 }
 
+/** Nothing new comes: the service or the connection to it is away. What is drawn is then where things were. */
+export function cut(off) {
+  cutOff = off;
+  soon();
+}
+const isStale = () => !replaying && Boolean(picture.time) && (cutOff || clock() - Date.parse(picture.time) > STALE_MS);
+
 /** Show another time instead: tracks as in a picture, with their tails. Null: back to now. */
 export function replay(said) {
   replaying = said;
@@ -149,8 +159,9 @@ function draw() {
   const now = replaying ?? picture, concerned = new Map();
   const incidents = replaying ? [] : list.all().filter(isOpen); // of now: none of them stands in the past
   for (const i of incidents) for (const s of i.subjects) concerned.set(s, i.severity);
+  const stale = isStale();
   const metres = scale / (2 * Math.PI * 6378137 * Math.cos((centre.lat * Math.PI) / 180));
-  if (on.tracks && on.tails) trails(g, now, px, py, w, h);
+  if (on.tracks && on.tails && !stale) trails(g, now, px, py, w, h);
   if (on.tracks) {
     for (const track of now.tracks) {
       const cx = px(x(track[LON])), cy = py(y(track[LAT]));
@@ -165,11 +176,12 @@ function draw() {
         g.stroke();
         g.globalAlpha = 1;
       }
-      mark(g, track[CLASS], cx, cy, severity ? 6 : 4.5, colour);
+      mark(g, track[CLASS], cx, cy, severity ? 6 : 4.5, colour, stale);
+      if (track[ID] === inspected?.track[ID]) ring(g, cx, cy, colour);
       hits.push([cx, cy, track]);
     }
   }
-  if (on.units && !replaying) for (const [id, name, lat, lon] of now.units) label(g, px(x(lon)), py(y(lat)), name || id);
+  if (on.units && !replaying) for (const [id, name, lat, lon] of now.units) label(g, px(x(lon)), py(y(lat)), name || id, stale);
   if (on.incidents) {
     // Where its subjects are now, or where it was last.
     const places = new Map(now.tracks.map((track) => [track[ID], track]));
@@ -182,7 +194,8 @@ function draw() {
   }
   drawn.frames++;
   drawn.tracks = now.tracks.length;
-  $("#map-time").textContent = now.time ? `${replaying ? `${t("replaying")} ` : ""}${local(now.time)} · ${utc(now.time)}` : "";
+  drawn.stale = stale;
+  describe(now, stale);
 }
 
 function trails(g, now, px, py, w, h) {
@@ -204,9 +217,10 @@ function trails(g, now, px, py, w, h) {
 }
 
 /** A class has a shape: round for people, square for vehicles, a triangle for animals, a diamond for the rest. */
-function mark(g, kind, cx, cy, r, colour) {
-  g.fillStyle = colour;
-  g.strokeStyle = colours.back;
+function mark(g, kind, cx, cy, r, colour, hollow) {
+  g.fillStyle = hollow ? colours.back : colour;
+  g.strokeStyle = hollow ? colour : colours.back;
+  g.globalAlpha = hollow ? 0.6 : 1;
   g.lineWidth = 1.5;
   g.beginPath();
   if (kind === "person") g.arc(cx, cy, r, 0, 2 * Math.PI);
@@ -215,13 +229,23 @@ function mark(g, kind, cx, cy, r, colour) {
   else { g.moveTo(cx, cy - r); g.lineTo(cx + r, cy); g.lineTo(cx, cy + r); g.lineTo(cx - r, cy); g.closePath(); }
   g.fill();
   g.stroke();
+  g.globalAlpha = 1;
 }
-function label(g, cx, cy, name) {
+function ring(g, cx, cy, colour) {
+  g.strokeStyle = colour;
+  g.lineWidth = 2;
+  g.beginPath();
+  g.arc(cx, cy, 11, 0, 2 * Math.PI);
+  g.stroke();
+}
+function label(g, cx, cy, name, dimmed) {
+  g.globalAlpha = dimmed ? 0.6 : 1;
   g.fillStyle = colours.own;
   g.font = "600 12px system-ui, sans-serif";
   g.fillRect(cx - 7, cy - 2, 14, 4);
   g.fillRect(cx - 2, cy - 7, 4, 14);
   g.fillText(name, cx + 10, cy + 4);
+  g.globalAlpha = 1;
 }
 /** From each sensor that saw it, a line. */
 function evidence(g, cx, cy, i, px, py) {
@@ -259,7 +283,37 @@ function picked(event) {
   const near = hits.map(([cx, cy, it]) => [Math.hypot(cx - event.point.x, cy - event.point.y), it]).filter(([away]) => away < 18).sort((a, b) => a[0] - b[0]);
   const incident = near.map(([, it]) => it).find((it) => it.alert) ?? (replaying ? [] : list.all()).find((i) => isOpen(i) && near.some(([, it]) => i.subjects.includes(it[ID])));
   if (incident) return list.choose(incident.alert);
-  const track = near[0]?.[1];
-  $("#map-time").textContent = track ? `${track[ID]} · ${t(track[CLASS])} ${Math.round(track[SHARE] * 100)} % · ${t("sure")} ${Math.round(track[EXISTENCE] * 100)} % ${track[UNIT]}` : $("#map-time").textContent;
+  inspect(near[0]?.[1]);
+}
+/** Show what is known of a track until another is chosen, or none. */
+export function inspect(track) {
+  inspected = track ? { track, time: (replaying ?? picture).time } : null;
+  soon();
+}
+
+/** In words, below the map: of when it is, and the track that was chosen, as of when it was last seen. */
+function describe(now, stale) {
+  const current = inspected && now.tracks.find((track) => track[ID] === inspected.track[ID]);
+  if (current) inspected = { track: current, time: now.time };
+  const box = $("#track"), words = inspected ? [inspected.track, inspected.time, Boolean(current), document.documentElement.lang].join() : "";
+  box.hidden = !inspected;
+  if (inspected && box.dataset.of !== words) box.replaceChildren(...details(inspected.track, inspected.time, Boolean(current)));
+  box.dataset.of = words;
+  const line = !now.time ? "" : stale ? `▲ ${t("not_live", zoned(now.time), age(now.time))}` : `${replaying ? `${t("replaying")} ` : ""}${zoned(now.time)}`;
+  if ($("#map-time").textContent !== line) $("#map-time").textContent = line;
+  $("#map-time").className = stale ? "wrong" : "";
+  $("#map-time").hidden = !line;
+}
+function details(track, time, seen) {
+  const speed = Math.hypot(track[EAST], track[NORTH]), course = (Math.round((Math.atan2(track[EAST], track[NORTH]) * 180) / Math.PI) + 360) % 360;
+  const row = (name, value) => (value ? [el("dt", {}, t(name)), el("dd", {}, value)] : []);
+  return [
+    el("div", { class: "head" }, el("h2", {}, `${t(track[CLASS])}${track[SHARE] < 1 ? ` ${Math.round(track[SHARE] * 100)} %` : ""}`),
+      el("button", { type: "button", class: "close", "aria-label": t("close"), onclick: () => inspect(null) }, "×")),
+    el("dl", {}, row("track", track[ID]), row("unit", track[UNIT]), row(seen ? "seen_at" : "last_seen", zoned(time)),
+      row("sure", track[EXISTENCE] < 1 ? `${Math.round(track[EXISTENCE] * 100)} %` : ""),
+      row("velocity", track[MAJOR] ? `${speed.toFixed(1)} m/s${speed >= 0.3 ? `, ${course}°` : ""}` : ""),
+      row("uncertainty", track[MAJOR] ? `±${Math.round(track[MAJOR])} m` : "")),
+  ];
 }
 export const mercator = { x, y };

@@ -14,6 +14,9 @@ function format(name, options) {
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 export const local = (time) => format("local", { timeZone: zone, ...CLOCK }).format(new Date(time));
 export const utc = (time) => `${format("utc", { timeZone: "UTC", ...CLOCK }).format(new Date(time))} UTC`;
+/** The site's zone as people there write it, at that time: MST, GMT+1. */
+export const zoneName = (time = now()) => new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "short" }).formatToParts(new Date(time)).find((part) => part.type === "timeZoneName").value;
+export const zoned = (time) => `${local(time)} ${zoneName(time)}`;
 export const day = (time) => format("day", { timeZone: zone, day: "2-digit", month: "short" }).format(new Date(time));
 export const whole = (time) => `${day(time)} ${local(time)}`;
 

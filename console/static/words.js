@@ -17,7 +17,13 @@ export function subject(i) {
   return i.subjects.length > 1 && likely ? `${t("several", i.subjects.length)}, ${t(likely)}` : likely ? t(likely) : "";
 }
 export const what = (i) => [subject(i), kindOf(i)].filter(Boolean).join(": ");
-export const place = (i) => site.zones[i.zone] ?? site.sensors[i.zone] ?? i.zone;
+/** Where it is: its zone, line or sensor; else that of another event in it; else the sensor that saw it last; else its position. */
+export function place(i) {
+  const named = [i.zone, ...i.reason.happenings.map((h) => h.zone)].find(Boolean);
+  if (named) return site.zones[named] ?? site.sensors[named] ?? named;
+  const seen = (i.evidence ?? []).reduce((newest, e) => (newest && newest.time >= e.time ? newest : e), null);
+  return seen ? t("near", sensor(seen.sensor)) : position(i);
+}
 export const sensor = (id) => site.sensors[id] ?? id;
 export const agency = (id) => site.agencies.find((a) => a.id === id)?.name ?? id;
 export const position = (i) => `${Math.abs(i.lat).toFixed(5)}° ${i.lat < 0 ? "S" : "N"} ${Math.abs(i.lon).toFixed(5)}° ${i.lon < 0 ? "W" : "E"}`;

@@ -254,6 +254,7 @@ def test_over_a_lost_connection_and_a_killed_console_no_incident_is_missing_on_t
         killed = until(lambda: console_of(site), "the console runs")
         os.kill(killed, signal.SIGKILL)
         desk.page.wait_for_selector("#lost:not([hidden])")
+        until(lambda: "Not live: last heard at" in desk.page.inner_text("#map-time"), "the map says how old it is")
         until(lambda: console_of(site) not in (0, killed), "another console runs")  # noqa: B023
         desk.page.wait_for_selector("#lost[hidden]", state="attached")
     wire.pull()
@@ -262,6 +263,7 @@ def test_over_a_lost_connection_and_a_killed_console_no_incident_is_missing_on_t
     until(lambda: len(site.outbox.incidents()) > before, "more has happened")
     desk.page.wait_for_selector("#lost[hidden]", state="attached")
     until(lambda: desk.keys() == {i["alert"] for i in site.outbox.incidents()}, "all of it is on the page")
+    until(lambda: "Not live" not in desk.page.inner_text("#map-time"), "the map is live again")
     assert [w for w in desk.wrong if "ERR_" not in w] == []  # but for the connections that we cut
     desk.close()
     wire.close()
@@ -311,7 +313,7 @@ def test_an_hour_can_be_replayed_on_the_map_and_it_is_in_the_audit_log(site: Run
 
 def _of_now(desk: Desk) -> None:
     desk.page.wait_for_selector("#past", state="hidden")
-    until(lambda: "UTC" in (text := desk.page.inner_text("#map-time")) and "Replay" not in text, "back to now")
+    until(lambda: "MST" in (text := desk.page.inner_text("#map-time")) and "Replay" not in text, "back to now")
     assert desk.page.is_visible("#incidents")
     assert desk.page.is_visible("#clock")
 
@@ -343,6 +345,43 @@ def test_the_map_draws_what_moves_and_a_click_on_an_incident_opens_it(site: Runn
     desk.page.wait_for_selector("#detail .actions")
 
 
+def test_what_is_shown_of_a_track_stays_while_the_map_goes_on(desk: Desk) -> None:
+    """The picture comes every second, and what an officer reads of a track must last until he closes it."""
+    inspect = """() => import('/static/map.js').then(map =>
+        map.inspect(['T1', 31.34, -110.6, 12, 5, 30, 1.2, 0.4, 'person', 0.9, 0.98, '']))"""
+    desk.page.evaluate(inspect)
+    time = until(lambda: desk.page.inner_text("#map-time"), "there is a picture")
+    until(lambda: desk.page.inner_text("#map-time") != time, "the next picture is drawn")
+    said = desk.page.inner_text("#track")
+    for words in ("Person 90 %", "T1", "98 %", "1.3 m/s, 72°", "±12 m", "Last seen"):
+        assert words in said
+    desk.page.click("#track button")
+    desk.page.wait_for_selector("#track", state="hidden")
+
+
+def test_tracks_of_an_old_picture_are_not_drawn_as_live(desk: Desk) -> None:
+    """As after a crash of the service: the console goes on, and the last picture stays."""
+    look = "import('/static/map.js').then(map => map.drawn.stale)"
+    until(lambda: desk.page.inner_text("#map-time") and not desk.page.evaluate(look), "the map is live")
+    desk.page.evaluate("import('/static/map.js').then(map => map.cut(true))")
+    until(lambda: desk.page.evaluate(look), "they are drawn as old")
+    assert "Not live: last heard at" in desk.page.inner_text("#map-time")
+    desk.page.evaluate("import('/static/map.js').then(map => map.cut(false))")
+    until(lambda: not desk.page.evaluate(look), "and again as live")
+
+
+def test_an_incident_without_a_zone_is_placed_in_words(desk: Desk) -> None:
+    """A group has no zone: the place is that of what else happened in it, else the sensor that saw it last."""
+    place = "i => import('/static/words.js').then(words => words.place(i))"
+    group = {"kind": "group", "zone": ""}
+    bare = {"zone": "", "lat": 31.3, "lon": -110.6, "evidence": [], "reason": {"happenings": [group]}}
+    seen = [{"sensor": "cam-02", "time": "2026-11-20T04:00:01Z"}, {"sensor": "cam-01", "time": "2026-11-20T04:00:00Z"}]
+    crossing = {"happenings": [group, {"kind": "crossing", "zone": "border"}]}
+    assert desk.page.evaluate(place, bare | {"reason": crossing}) == "the border line"
+    assert desk.page.evaluate(place, bare | {"evidence": seen}) == "near West trail, tower 2"
+    assert desk.page.evaluate(place, bare) == "31.30000° N 110.60000° W"
+
+
 # ── for everybody ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -362,7 +401,7 @@ def test_all_of_it_works_by_keyboard_alone(site: Running, desk: Desk) -> None:
     assert page.is_hidden("#detail")
     for number, view in enumerate(("map", "sensors", "history", "shift") * 5):
         page.keyboard.press("?")
-        assert page.is_visible("dialog[open]")
+        assert page.inner_text("dialog dt").split() == ["J", "K"]
         page.keyboard.press("Escape")
         page.keyboard.press(str(number % 4 + 1))  # at once: no key is lost while the dialog goes
         page.wait_for_selector(f"#view-{view}:not([hidden])")

@@ -59,7 +59,7 @@ def test_page_metrics_and_command_agree_on_the_service(
     alive = wanted in ("running", "disconnected", "behind")
     assert found["condition"] == wanted
     assert [s["condition"] for s in found["sensors"]] == ([] if sensor is None else [sensor])
-    assert condition(found)["running"] is alive
+    assert condition(found, "2026-11-25T14:00:00Z")["running"] is alive
     text = exposition(found).decode()
     assert f"marchwarden_up {float(alive)}" in text
     assert f"marchwarden_ready {float(wanted == 'running')}" in text
