@@ -8,7 +8,7 @@ from alerts.schedule import in_force
 from alerts.subjects import Subjects, eligible, event_at
 from alerts.units import Unit
 from geo.zones import inside
-from model.alerts import Event
+from model.alerts import Detail, Event
 from model.time import NS
 
 
@@ -44,5 +44,7 @@ def _event(ground: Ground, rule: Rule, zone: int, present_ns: int, now_ns: int) 
     id = ground.zones.ids[zone]
     sector = max(range(len(ground.zones.planes)), key=lambda k: float(ground.zones.planes[k][zone].area))
     middle = ground.zones.planes[sector][zone].representative_point()
-    detail = (("absent_s", float((now_ns - present_ns) // NS)),)
+    detail: Detail = (("absent_s", float((now_ns - present_ns) // NS)),)
+    if rule.count_min > 1:
+        detail += (("count_min", float(rule.count_min)),)
     return event_at(ground, rule, id, sector, (float(middle.x), float(middle.y)), present_ns, now_ns, (), detail)

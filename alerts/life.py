@@ -9,6 +9,7 @@ from alerts.incidents import ALONE, REOPEN_NS, merged_evidence, split
 from alerts.revisions import OVER, Told, Why, is_open, revised
 from alerts.routing import routed_again
 from alerts.rules import Clears, Ground, Rule
+from alerts.schedule import in_force
 from alerts.subjects import Sighting
 from model.alerts import EQUIPMENT, SEVERITIES, Alert, EventKind, Happening, Incident
 from model.time import NS
@@ -216,8 +217,21 @@ def _ended(ground: Ground, incident: Incident, happening: Happening, clock_ns: i
         case Clears.LEAVING if clock_ns - happening.held_ns <= rule.clear_after_ns:
             return None
         case Clears.LEAVING if happening.kind in ALONE:
-            return Why.HEARD_AGAIN
+            return _back(happening) if in_force(rule.schedule, clock_ns) else Why.HOURS_OVER
     unseen = clock_ns - incident.last_ns > rule.clear_after_ns
     if rule.clears is Clears.LEAVING:
         return Why.UNSEEN if unseen else Why.LEFT
     return Why.UNSEEN if unseen else None
+
+
+def _back(happening: Happening) -> Why:
+    """Why something without a target in it is over, by what it was."""
+    match happening.kind:
+        case EventKind.ABSENCE:
+            return Why.PRESENT_AGAIN
+        case EventKind.COVERAGE_GAP:
+            return Why.COVERED_AGAIN
+        case EventKind.TAMPERED_SENSOR:
+            return Why.TAMPERING_OVER
+        case _:
+            return Why.SWITCHED_ON if ("condition", "switched_off") in happening.detail else Why.HEARD_AGAIN

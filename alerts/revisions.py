@@ -27,6 +27,11 @@ class Why(StrEnum):
     LEFT = "left"
     TIME_PASSED = "time_passed"
     HEARD_AGAIN = "heard_again"
+    SWITCHED_ON = "switched_on"
+    PRESENT_AGAIN = "present_again"
+    COVERED_AGAIN = "covered_again"
+    TAMPERING_OVER = "tampering_over"
+    HOURS_OVER = "hours_over"
     MERGED = "merged"
     MERGED_AWAY = "merged_away"
     SPLIT = "split"
@@ -45,7 +50,8 @@ class Why(StrEnum):
     SHARED = "shared"
 
 
-OVER = frozenset({Why.UNSEEN, Why.LEFT, Why.TIME_PASSED, Why.HEARD_AGAIN, Why.MERGED_AWAY, Why.RESOLVED})
+BACK = frozenset({Why.HEARD_AGAIN, Why.SWITCHED_ON, Why.PRESENT_AGAIN, Why.COVERED_AGAIN, Why.TAMPERING_OVER})
+OVER = BACK | {Why.UNSEEN, Why.LEFT, Why.TIME_PASSED, Why.HOURS_OVER, Why.MERGED_AWAY, Why.RESOLVED}
 
 
 def revised(

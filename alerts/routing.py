@@ -6,23 +6,23 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.rules import Agency, Agreement, Channel, Ground, Rule
+from alerts.rules import Agreement, Channel, Ground, Rule
 from alerts.schedule import in_force
 from geo.jurisdictions import areas_at, nearest
 from geo.zones import inside
-from model.alerts import SEVERITIES, Event, EventKind, Fix, Incident, Routed, Stance
+from model.alerts import GATEWAY, SEVERITIES, Event, EventKind, Fix, Incident, Routed, Stance
 
 
 def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
     """Who is told of an event: one lead, then the copies. Never empty where there are agencies."""
     if event.kind is EventKind.SYSTEM_FAULT:
         return _responsible(ground, ground.rule_of[event.rule], now_ns)
-    areas = _areas(ground, event.at)
-    owner = _owner(ground, event)
+    areas = _areas_of(ground, event)
+    owners = _owners(ground, event)
     agreement = _agreement(ground, event, areas)
     agreed: list[Routed] = []
-    if owner is not None:
-        lead = Routed(owner.id, True, "owner", event.zone, since_ns=now_ns)
+    if len(owners) == 1:
+        lead = Routed(owners[0], True, "owner", event.zone, since_ns=now_ns)
     elif agreement is not None:
         reason = f"agreement:{agreement.id}"
         lead = Routed(agreement.lead, True, reason, agreement.area, since_ns=now_ns)
@@ -36,14 +36,15 @@ def routed(ground: Ground, event: Event, now_ns: int) -> tuple[Routed, ...]:
     else:
         return (_fallback(ground, event, now_ns),)
     overlap = [Routed(agency, False, "overlap", area, since_ns=now_ns) for agency, area in areas]
-    return _unique([lead, *agreed, *overlap])
+    owning = [Routed(agency, False, "owner", event.zone, since_ns=now_ns) for agency in owners]
+    return _unique([lead, *agreed, *owning, *overlap])
 
 
 def routed_again(ground: Ground, incident: Incident, now_ns: int) -> tuple[Routed, ...]:
-    """The same agencies, and those into whose area it has moved since. A system fault has no place, and moves nowhere."""
-    if incident.kind is EventKind.SYSTEM_FAULT:
+    """The same agencies, and those into whose area it has moved since. A system fault or a gateway moves nowhere."""
+    if incident.kind is EventKind.SYSTEM_FAULT or incident.subjects[0].startswith(GATEWAY):
         return incident.routed
-    areas = _areas(ground, incident.at)
+    areas = _areas(ground, *_point(incident.at))
     moved = [Routed(agency, False, "moved_into", area, since_ns=now_ns) for agency, area in areas]
     return _unique([*incident.routed, *moved])
 
@@ -96,19 +97,34 @@ def _point(at: Fix) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     return np.array([at.sector], np.int16), np.array([at.position])
 
 
-def _areas(ground: Ground, at: Fix) -> list[tuple[str, str]]:
-    """(agency, area) of every jurisdiction that holds the place, by the agencies' precedence."""
-    _, found = areas_at(ground.jurisdictions, *_point(at))
+def _areas_of(ground: Ground, event: Event) -> list[tuple[str, str]]:
+    """The jurisdictions of an event: of its place; or of all sensors behind a gateway, wherever the middle of them is."""
+    if not event.subjects[0].startswith(GATEWAY):
+        return _areas(ground, *_point(event.at))
+    rows = _sensors_named(ground, event)
+    return _areas(ground, ground.sensors.sector[rows], ground.sensors.position[rows])
+
+
+def _sensors_named(ground: Ground, event: Event) -> list[int]:
+    named = {e.sensor for e in event.evidence}
+    return [row for row, id in enumerate(ground.sensor_ids) if id in named]
+
+
+def _areas(ground: Ground, sector: NDArray[np.int16], position: NDArray[np.float64]) -> list[tuple[str, str]]:
+    """(agency, area) of every jurisdiction that holds one of the places, by the agencies' precedence."""
+    found = np.unique(areas_at(ground.jurisdictions, sector, position)[1])
     rank = {agency.id: (agency.precedence, n) for n, agency in enumerate(ground.agencies)}
     held = [(ground.jurisdictions.agencies[a], ground.jurisdictions.ids[a]) for a in found.tolist()]
     return sorted(held, key=lambda pair: (rank[pair[0]], pair[1]))
 
 
-def _owner(ground: Ground, event: Event) -> Agency | None:
-    """Whose sensor it is, where an event is about a sensor."""
+def _owners(ground: Ground, event: Event) -> list[str]:
+    """The agencies whose sensors an event is about."""
     if event.kind not in (EventKind.SILENT_SENSOR, EventKind.TAMPERED_SENSOR):
-        return None
-    return ground.agency_of.get(ground.sensor_owners[ground.sensor_ids.index(event.zone)])
+        return []
+    gateway = event.subjects[0].startswith(GATEWAY)
+    rows = _sensors_named(ground, event) if gateway else [ground.sensor_ids.index(event.zone)]
+    return sorted({ground.sensor_owners[row] for row in rows} & ground.agency_of.keys())
 
 
 def _agreement(ground: Ground, event: Event, areas: list[tuple[str, str]]) -> Agreement | None:

@@ -178,6 +178,8 @@ class Ground:
     sensor_ids: tuple[str, ...]
     sensor_names: tuple[str, ...]
     sensor_owners: tuple[str, ...]
+    gateways: tuple[str, ...]  # what carries the messages of several sensors
+    gateway: NDArray[np.int32]  # (n,) which of them carries the sensor's, alone; -1: none
     lateness_ns: int  # how far back fusion may run scans again
 
     @cached_property

@@ -28,11 +28,17 @@ PHRASES = {
     EventKind.GROUP: "Group of {count:.0f}{in_place}, mostly {what}",
     EventKind.CONVOY: "Convoy of {count:.0f}{in_place}",
     EventKind.WATCHED_PLATE: "Watched plate read by {place}{off}",
-    EventKind.ABSENCE: "Nobody in {place} for {lasting}",
-    EventKind.SILENT_SENSOR: "Sensor {place} has fallen silent",
+    EventKind.ABSENCE: "{absent} in {place} for {lasting}",
+    EventKind.SILENT_SENSOR: "{silent}",
     EventKind.TAMPERED_SENSOR: "Sensor {place} is tampered with",
     EventKind.COVERAGE_GAP: "{share:.0%} of the cover of {place} is lost",
     EventKind.SYSTEM_FAULT: "System fault, {fault}, {place}: {fault_detail}",
+}
+SILENT = {
+    "unheard": "Sensor {place} has fallen silent",
+    "offline": "Sensor {place} is down",
+    "switched_off": "Sensor {place} is switched off and does not look",
+    "gateway_down": "Gateway {place} is down, and with it {count:.0f} {sensors}",
 }
 OF_ANOTHER = {
     "agreement": "agreement",
@@ -59,6 +65,8 @@ def text_of(ground: Ground, incident: Incident, why: str) -> str:
     if first.kind is EventKind.SYSTEM_FAULT:
         return f"{what}\nsent to {sent}"
     seen = ", ".join(e.sensor for e in incident.evidence) or "no sensor"
+    if ("condition", "gateway_down") in first.detail:
+        return f"{what} at {_where(incident)}\nbehind it {seen} → {sent}"
     return f"{what} at {_where(incident)}, {_percent(first.probability)} sure\nseen by {seen} → {sent}"
 
 
@@ -82,9 +90,17 @@ def _what(ground: Ground, incident: Incident, happening: Happening) -> str:
         count=figure.get("count", 0.0),
         off=f", {edits} {'letter' if edits == 1 else 'letters'} off" if edits else "",
         share=figure.get("lost_share", 0.0),
+        silent=_silent(said, place),
+        absent=f"Fewer than {figure['count_min']:.0f}" if "count_min" in figure else "Nobody",
         fault=str(said.get("fault", "")).replace("_", " "),
         fault_detail=said.get("what", ""),
     )
+
+
+def _silent(said: dict[str, str | float], place: str) -> str:
+    count = float(said.get("sensors", 0))
+    phrase = SILENT[str(said.get("condition", "unheard"))]
+    return phrase.format(place=place, count=count, sensors="sensor" if count == 1 else "sensors")
 
 
 def _who(incident: Incident) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from console.desk import Desk
 from console.people import May, Person
 from console.scope import tracks_for
-from model.liveness import ALIVE
+from model.liveness import ALIVE, DOWN
 from model.time import NS, iso_from_ns
 
 POLL_S = 0.1
@@ -182,5 +182,5 @@ def condition(status: dict[str, Any], now: str) -> dict[str, Any]:
         "waiting": status["deliveries"]["waiting"],
         "dead": status["deliveries"]["dead"],
         "sensors": len(sensors),
-        "offline": [s["sensor"] for s in sensors if s["condition"] in ("offline", "silent")],
+        "offline": [s["sensor"] for s in sensors if s["condition"] in DOWN],
     }

@@ -31,6 +31,7 @@ class EventKind(StrEnum):
 EQUIPMENT = frozenset(  # no target in it
     {EventKind.SILENT_SENSOR, EventKind.TAMPERED_SENSOR, EventKind.COVERAGE_GAP, EventKind.SYSTEM_FAULT}
 )
+GATEWAY = "gateway:"  # begins the subject of an event about what carries the messages of several sensors
 SEVERITIES = ("information", "minor", "major", "critical")  # in order
 
 

@@ -21,7 +21,9 @@ LONGEST_S = 1e9  # stands for "never silent"
 class SensorCondition(StrEnum):
     WORKING = "working"
     SILENT = "silent"  # nothing for longer than its registration allows
-    OFFLINE = "offline"  # it, or its gateway, says that it is down
+    OFFLINE = "offline"  # it, or its last will, says that it is down
+    SWITCHED_OFF = "switched_off"  # somebody has it not look
+    GATEWAY_DOWN = "gateway_down"  # what carries its messages says that it is down
     NEVER_HEARD = "never_heard"  # and not silent yet
     UNKNOWN = "unknown"  # the service does not run, so nobody knows
 
@@ -35,6 +37,16 @@ class ServiceCondition(StrEnum):
     DISCONNECTED = "disconnected"  # it runs, and there is no connection to the broker
 
 
+# In this order the first that holds is a sensor's condition: what is wrong with it by itself, then its gateway.
+ORDER = (
+    SensorCondition.SWITCHED_OFF,
+    SensorCondition.OFFLINE,
+    SensorCondition.SILENT,
+    SensorCondition.GATEWAY_DOWN,
+    SensorCondition.NEVER_HEARD,
+    SensorCondition.WORKING,
+)
+DOWN = ORDER[:4]  # it does not look
 ALIVE = (ServiceCondition.RUNNING, ServiceCondition.BEHIND, ServiceCondition.DISCONNECTED)
 CURRENT = (ServiceCondition.RUNNING, ServiceCondition.DISCONNECTED)  # what it says of sensors is of now
 
@@ -45,21 +57,29 @@ def silence_ns(silent_after_s: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def silent(health: Health, silent_after_s: NDArray[np.float64], now_ns: int) -> NDArray[np.bool_]:
-    """(n,) which sensors have given no sign for longer than their registration allows."""
-    return np.asarray(now_ns - health.heard_ns > silence_ns(silent_after_s))
+    """(n,) which sensors have given no sign for longer than their registration allows.
+
+    Behind a gateway that is down, those that were so before it went down.
+    """
+    until_ns = np.where(health.gateway_down_ns > 0, health.gateway_down_ns, now_ns)
+    return np.asarray(until_ns - health.heard_ns - health.excused_ns > silence_ns(silent_after_s))
 
 
-def not_working(health: Health, silent_after_s: NDArray[np.float64], now_ns: int) -> NDArray[np.bool_]:
-    """(n,) which sensors are silent, or say themselves that they are down."""
-    return np.asarray(silent(health, silent_after_s, now_ns) | health.offline)
+def condition_codes(health: Health, silent_after_s: NDArray[np.float64], now_ns: int) -> NDArray[np.intp]:
+    """(n,) the condition of each sensor at an instant of a running service, as a place in ORDER."""
+    holds = [
+        health.switched_off != 0,
+        health.offline,
+        silent(health, silent_after_s, now_ns),
+        health.gateway_down_ns > 0,
+        health.messages == 0,
+    ]
+    return np.asarray(np.select(holds, range(len(holds)), len(holds)))
 
 
 def sensor_conditions(health: Health, silent_after_s: NDArray[np.float64], now_ns: int) -> list[SensorCondition]:
     """The condition of each sensor at an instant of a running service."""
-    quiet, offline, heard = silent(health, silent_after_s, now_ns), health.offline, health.messages > 0
-    order = [SensorCondition.OFFLINE, SensorCondition.SILENT, SensorCondition.NEVER_HEARD, SensorCondition.WORKING]
-    chosen = np.select([offline, quiet, ~heard], [0, 1, 2], 3)
-    return [order[n] for n in chosen.tolist()]
+    return [ORDER[code] for code in condition_codes(health, silent_after_s, now_ns).tolist()]
 
 
 def judged(status: dict[str, Any], processes: Iterable[dict[str, Any]], now_ns: int) -> dict[str, Any]:

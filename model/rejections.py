@@ -25,6 +25,8 @@ class Reason(StrEnum):
     REPEATED = "repeated"  # the same message again
     RETAINED = "retained"  # a retained detection: state from before, not news
     NO_DETECTION = "no_detection"  # understood, and there is nothing to detect in it
+    NETWORK_EVENT = "network_event"  # the network's word about a device, in which the device has no part
+    DEVICE_FAULT = "device_fault"  # the network says of a device that what it sends cannot be used
     FALSE_POSITIVE = "false_positive"  # the source itself took it back
     ACTION_REFUSED = "action_refused"  # somebody wanted what cannot be done, such as to resolve what never was
     STEP_FAILED = "step_failed"  # processing it raised an exception: it is kept aside for the maintainer
@@ -38,7 +40,18 @@ class Reason(StrEnum):
 
 
 # Understood and properly set aside. They are counted as well, and are no sign of a fault.
-BENIGN = frozenset({Reason.REPEATED, Reason.RETAINED, Reason.NO_DETECTION, Reason.FALSE_POSITIVE, Reason.PRIVACY_ZONE})
+BENIGN = frozenset(
+    {
+        Reason.REPEATED,
+        Reason.RETAINED,
+        Reason.NO_DETECTION,
+        Reason.FALSE_POSITIVE,
+        Reason.PRIVACY_ZONE,
+        Reason.NETWORK_EVENT,
+    }
+)
+# They name a sensor and are no sign that it is there.
+OF_OTHERS = frozenset({Reason.RETAINED, Reason.NETWORK_EVENT, Reason.DEVICE_FAULT})
 # A part of a message that was used all the same; technicians should see it.
 PARTIAL = frozenset({Reason.SURPLUS_LOOK, Reason.UNKNOWN_FIELD, Reason.UNKNOWN_CLASS})
 

@@ -1,7 +1,7 @@
 """What only several entries together show: broken references, doubles, things that cannot stand where they are said to."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from runtime.entries import Configuration, Drawn, Reading, Written
@@ -189,6 +189,8 @@ def _sensor(reading: Reading, c: Configuration, at: Written[SensorEntry]) -> Non
         _refers(reading, at, "owner", sensor.owner, [a.value.id for a in c.agencies], "agency")
     if sensor.profile:
         _refers(reading, at, "profile", sensor.profile, [p.id for p in c.site.profile], "profile")
+    if known_feed:
+        _gateway(reading, at, formats)
     match formats[sensor.feed] if known_feed else "":
         case "chirpstack":
             if "source" not in at.guessed and not re.fullmatch(EUI, sensor.source):
@@ -240,6 +242,23 @@ def _eui_hint(source: str) -> str:
     if re.fullmatch(r"[0-9A-Fa-f]{13,15}", source):
         return f"It has {len(source)} digits of 16: a spreadsheet drops zeros in front. Write {source.zfill(16)!r}."
     return "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them."
+
+
+def _gateway(reading: Reading, at: Written[SensorEntry], formats: Mapping[str, str]) -> None:
+    sensor = at.value
+    if formats[sensor.feed] == "chirpstack-gateway":
+        wrong = f"{sensor.feed!r} carries what gateways say, and no sensor's messages."
+        reading.wrong(at.file, at.entry, "feed", wrong, "Name the feed of format 'chirpstack'.")
+    if sensor.gateway and formats[sensor.feed] != "chirpstack":
+        reading.wrong(at.file, at.entry, "gateway", "is for sensors on a ChirpStack feed only.", "Leave it out.")
+    elif sensor.gateway and "chirpstack-gateway" not in formats.values():
+        reading.wrong(
+            at.file,
+            at.entry,
+            "gateway",
+            "is given, and no feed says whether gateways are up.",
+            "Add a [[feed]] with format = 'chirpstack-gateway' and topic = 'eu868/gateway', with your region.",
+        )
 
 
 SECRET_BYTES_MIN = 16

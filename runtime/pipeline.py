@@ -22,7 +22,7 @@ from alerts.outbox import Commit, Outbox, StoredState
 from alerts.outbox_salvage import salvaged
 from fusion.order import Checkpoint, Chunk, newest_scan
 from model.faults import FaultKind, fault_of
-from model.liveness import sensor_conditions
+from model.liveness import DOWN, SensorCondition, sensor_conditions
 from model.messages import Messages
 from model.stored import Damaged
 from model.time import NS, iso_from_ns
@@ -383,7 +383,7 @@ class Pipeline:
             {
                 "sensor": sensor.id,
                 "heard": iso_from_ns(health.heard_ns[i]) if health.messages[i] + health.rejected[i] else None,
-                "offline": bool(health.offline[i]),
+                "offline": conditions[i] in DOWN and conditions[i] is not SensorCondition.SILENT,
                 "condition": conditions[i].value,
                 "messages": int(health.messages[i]),
                 "rejected": int(health.rejected[i]),

@@ -21,6 +21,7 @@ SERVER = r"^[^:\s]+:\d+$"
 SERVER_OR_NONE = r"^([^:\s]+:\d+)?$"
 URL = r"^https?://[^\s@]+$"
 ADDRESS = r"@"
+EUI_OR_NONE = r"^([0-9A-Fa-f]{16})?$"
 USER_NAME = r"^([A-Za-z0-9][A-Za-z0-9_.@-]*)?$"
 # What a text is not that does not have its form, and what to write instead.
 FORMS = {
@@ -35,6 +36,7 @@ FORMS = {
         "is no user name at the broker",
         "Write letters, digits, '-', '_', '.' and '@', and begin with a letter or digit.",
     ),
+    EUI_OR_NONE: ("is no EUI", "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them."),
     ADDRESS: ("is no e-mail address", "Write an e-mail address, as 'desk@example.org'."),
 }
 MOST = 1e9  # metres, seconds, metres per second: far beyond what is meant, and within what 64 bits of nanoseconds hold
@@ -176,7 +178,7 @@ class Mqtt(Strict):
 
 class FeedEntry(Strict):
     id: Identifier
-    format: Literal["native", "frigate", "chirpstack", "openalpr", "cot"]
+    format: Literal["native", "frigate", "chirpstack", "chirpstack-gateway", "openalpr", "cot"]
     topic: Topic = Field(min_length=1, description="Topic prefix, without a trailing slash or wildcards")
     broker_user: BrokerUser = Field("", description=f"{BROKER_USER}feed-<id>")
     server: ServerOrNone = Field("", description="For cot: host:port of a TAK server; empty: it comes over MQTT")
@@ -448,6 +450,9 @@ class SensorEntry(Strict):
     silent_after_s: Positive | None = Field(None, description="Raise when unheard for this long")
     owner: str = Field("", description="The agency that runs it")
     profile: str = Field("", description="For ChirpStack: which [[profile]] reads its object")
+    gateway: Annotated[str, Field(pattern=EUI_OR_NONE)] = Field(
+        "", description="For ChirpStack: EUI of the gateway, where only one hears it; when that is down, so is this"
+    )
     labels: dict[str, ClassName] = {}
     confusion: dict[ClassName, dict[ClassName, Share]] = Field(
         {}, description="How often it calls one class another: [sensor.confusion.animal] person = 0.2"

@@ -83,6 +83,8 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
         sensor_ids=tuple(s.id for s in catalogue.sensors),
         sensor_names=tuple(s.name for s in catalogue.sensors),
         sensor_owners=tuple(s.owner for s in catalogue.sensors),
+        gateways=catalogue.gateways,
+        gateway=catalogue.gateway,
         lateness_ns=settings.lateness_ns,
     )
     return World(sectors, zones, catalogue, settings, ground)
@@ -184,6 +186,7 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
         plate_key=plate_key,
         index_of={(feed_of(e), source_of(e)): row for row, e in enumerate(entries)},
         row_of_id={e.id: row for row, e in enumerate(entries)},
+        **_gateways(c, entries),
     )
 
 
@@ -329,6 +332,14 @@ def _confusion(entry: SensorEntry) -> tuple[tuple[float, ...], ...]:
             table[CLASS_INDEX[true], CLASS_INDEX[name]] = 0.0 if name == true else share
     table[np.diag_indices(len(CLASSES))] = 1 - table.sum(axis=1)
     return tuple(map(tuple, table.tolist()))
+
+
+def _gateways(c: Configuration, entries: list[SensorEntry]) -> dict[str, Any]:
+    """What carries the messages of several sensors, and which of it each sensor depends on: Frigate, or a LoRa gateway."""
+    frigates = {f.id for f in c.site.feed if f.format == "frigate"}
+    names = [e.feed if e.feed in frigates else e.gateway.lower() for e in entries]
+    row_of = {name: row for row, name in enumerate(sorted(set(names) - {""}))}
+    return {"gateways": tuple(row_of), "gateway": np.array([row_of.get(name, -1) for name in names], np.int32)}
 
 
 def _lines(

@@ -17,7 +17,7 @@ class Feed:
     """One family of topics that one format speaks."""
 
     id: str
-    format: str  # native | frigate | chirpstack | openalpr | cot
+    format: str  # native | frigate | chirpstack | chirpstack-gateway | openalpr | cot
     topic: str  # prefix without a trailing slash: `frigate`, `application`, `marchwarden/<site>`
     subscriptions: tuple[str, ...]  # MQTT topic filters
     server: str = ""  # host:port of a TAK server from which it comes instead
@@ -114,6 +114,14 @@ class Catalogue:
     plate_key: bytes = field(repr=False)  # HMAC key of plate tokens
     index_of: dict[tuple[str, str], int] = field(repr=False)  # (feed id, source) → row
     row_of_id: dict[str, int] = field(repr=False)  # sensor id → row
+    gateways: tuple[str, ...]  # what carries the messages of several sensors and says whether it is up
+    gateway: NDArray[np.int32]  # (n,) which of them carries the sensor's, alone; -1: none
 
     def __len__(self) -> int:
         return len(self.sensors)
+
+    def behind(self, gateway: str) -> list[int]:
+        """The sensors whose messages a gateway carries; none where nobody has named it."""
+        if gateway not in self.gateways:
+            return []
+        return np.flatnonzero(self.gateway == self.gateways.index(gateway)).tolist()

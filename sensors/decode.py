@@ -18,7 +18,7 @@ from model.faults import FaultKind
 from model.messages import TOO_LARGE_MARK, Aside, Messages
 from model.rejections import Reason, Rejection, summed
 from sensors.catalogue import Catalogue, Feed, Limits
-from sensors.formats import chirpstack, cot, frigate, native, openalpr
+from sensors.formats import chirpstack, chirpstack_gateway, cot, frigate, native, openalpr
 from sensors.formats.bounds import Unusable, unusable_by
 from sensors.formats.common import TIMES, Rows
 from sensors.intake import Intake
@@ -29,9 +29,14 @@ FORMATS: dict[str, ModuleType] = {
     "native": native,
     "frigate": frigate,
     "chirpstack": chirpstack,
+    "chirpstack-gateway": chirpstack_gateway,
     "openalpr": openalpr,
     "cot": cot,
 }
+STATES = {
+    "frigate": frigate.is_state,
+    "chirpstack-gateway": chirpstack_gateway.is_state,
+}  # formats that retain what is so now
 INTERNAL = "$marchwarden/"
 Route = tuple[Feed, Callable[..., None]] | None
 
@@ -76,6 +81,10 @@ def decode(catalogue: Catalogue, seen: Seen, intake: Intake, messages: Messages)
     return seen, rows.intake(), decoded
 
 
+def _no_state(_: Feed, __: str) -> bool:
+    return False
+
+
 def _route(catalogue: Catalogue, topic: str) -> Route:
     routes = _ROUTES.setdefault(catalogue, {})
     if topic in routes:
@@ -96,7 +105,7 @@ def _read(
 ) -> None:
     """One message into the rows. What is wrong with it is rejected here; what a decoder did not foresee is raised."""
     feed, read = route
-    if retained and not (feed.format == "frigate" and frigate.is_state(feed, topic)):
+    if retained and not STATES.get(feed.format, _no_state)(feed, topic):
         rows.reject(Reason.RETAINED, "A retained message is what was, not news.")
         return
     if len(payload) > limits.payload_bytes_max or payload.startswith(TOO_LARGE_MARK):

@@ -103,6 +103,8 @@ def ground(
         sensor_ids=IDS,
         sensor_names=("",) * 4,
         sensor_owners=("patrol", "", "", ""),
+        gateways=(),
+        gateway=np.full(4, -1, np.int32),
         lateness_ns=30 * NS,
     )
 

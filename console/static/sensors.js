@@ -7,10 +7,13 @@ import { age, whole } from "./times.js";
 import { sensor as nameOf } from "./words.js";
 
 // What the service computes from age, for this page, the commands, the metrics and the rules on silent sensors alike.
-const ORDER = ["offline", "silent", "unknown", "never_heard", "working"];
+const WRONG = ["offline", "switched_off", "silent", "gateway_down"]; // as in model/liveness.py: it does not look
+const ORDER = [...WRONG, "unknown", "never_heard", "working"];
 
-const CLASS = { offline: "wrong", silent: "wrong", working: "good" }, SIGN = { offline: "▲", silent: "▲", working: "●" };
-const state = (condition) => el("span", { class: CLASS[condition] }, `${SIGN[condition] ?? "○"} ${t(`sensor_${condition}`)}`);
+function state(condition) {
+  const [look, sign] = WRONG.includes(condition) ? ["wrong", "▲"] : condition === "working" ? ["good", "●"] : ["", "○"];
+  return el("span", look ? { class: look } : {}, `${sign} ${t(`sensor_${condition}`)}`);
+}
 
 export async function show() {
   const said = await get("sensors");

@@ -4,12 +4,17 @@ Source: ChirpStack's documentation, "Event types", and its API's `integration.pr
 digits. Place: the device's own, from its registration. Confidence: none but what the profile says. Two uplinks are the
 same when their `deduplicationId` is. Life cycle: a pulse a message. JSON leaves out fields that are zero or false, so a
 profile says what a missing value means.
+
+Which events come from the device (ChirpStack's `uplink/data.rs` and `downlink/`): `up`, `join` (its first uplink after joining),
+`status` (its answer to a request), and an `ack` that is not the time-out. `txack` comes from the gateway, `log`, `location` and
+`integration` from the network server, however long the device has been gone.
 """
 
 from typing import Any
 
 import msgspec
 
+from model.faults import FaultKind
 from model.health import Sign
 from model.rejections import Reason
 from sensors.catalogue import Detect, Feed, Profile
@@ -27,7 +32,14 @@ from sensors.formats.bounds import (
 from sensors.formats.common import Rows
 from sensors.repeats import key_of
 
-OTHER_EVENTS = frozenset({"join", "ack", "txack", "log", "location", "integration"})
+OF_THE_DEVICE = frozenset({"up", "join", "status"})
+OF_THE_NETWORK = frozenset({"txack", "location", "integration"})
+DEVICE_FAULTS = {
+    "UPLINK_CODEC": "Its codec on ChirpStack fails, so what it says is lost",
+    "UPLINK_MIC": "A frame in its name is not authentic: wrong keys, or somebody else's sender",
+    "UPLINK_F_CNT_RESET": "Its frame counter was reset, so its frames are dropped: it was restarted, or somebody replays them",
+    "OTAA": "It cannot join the network",
+}
 MISSING = object()
 GATEWAYS_MAX = 64  # receptions of one uplink whose times are read
 
@@ -58,6 +70,21 @@ class Status(msgspec.Struct):
     externalPowerSource: bool = False
 
 
+class Ack(msgspec.Struct):
+    """`event/ack`: a confirmed downlink was acknowledged, or was not in time."""
+
+    acknowledged: bool = False
+
+
+class Log(msgspec.Struct):
+    """`event/log`."""
+
+    level: Name = "INFO"
+    code: Name = "UNKNOWN"
+
+
+_ack = msgspec.json.Decoder(Ack)
+_log = msgspec.json.Decoder(Log)
 _uplink = msgspec.json.Decoder(Uplink)
 _status = msgspec.json.Decoder(Status)
 
@@ -79,12 +106,20 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
             sensor = rows.sensor(feed.id, eui.lower())
             if sensor is None:
                 return
+            if event not in OF_THE_DEVICE:
+                rows.named = None  # whatever is wrong with it, it is no sign of the device
             if event == "up":
                 _read_uplink(sensor, _uplink.decode(payload), key_of(topic, payload), rows)
             elif event == "status":
                 _read_status(sensor, _status.decode(payload), rows)
-            elif event in OTHER_EVENTS:
+            elif event == "join":
                 rows.sign(sensor, Sign.HEARD)
+            elif event == "ack":
+                _read_ack(sensor, _ack.decode(payload), rows)
+            elif event == "log":
+                _read_log(sensor, _log.decode(payload), rows)
+            elif event in OF_THE_NETWORK:
+                rows.reject(Reason.NETWORK_EVENT, "From the network, not from the device.", sensor)
             else:
                 rows.reject(Reason.UNKNOWN_EVENT, f"ChirpStack has no event {event[:40]!r} that we know.", sensor)
         case _:
@@ -134,6 +169,23 @@ def _read_status(sensor: int, status: Status, rows: Rows) -> None:
         rows.sign(sensor, Sign.BATTERY, 1.0)
     elif not status.batteryLevelUnavailable:
         rows.sign(sensor, Sign.BATTERY, (status.batteryLevel or 0.0) / 100)
+
+
+def _read_ack(sensor: int, ack: Ack, rows: Rows) -> None:
+    if ack.acknowledged:
+        rows.sign(sensor, Sign.HEARD)
+    else:
+        rows.reject(Reason.NETWORK_EVENT, "The device did not acknowledge a downlink in time.", sensor)
+
+
+def _read_log(sensor: int, log: Log, rows: Rows) -> None:
+    """The network server's word about a device. Its description is free text, and stays there."""
+    fault = DEVICE_FAULTS.get(log.code)
+    if fault is None:
+        rows.reject(Reason.NETWORK_EVENT, "The network server's log, not the device's word.", sensor)
+        return
+    rows.reject(Reason.DEVICE_FAULT, f"{fault} ({log.code}).", sensor)
+    rows.fault(FaultKind.DEVICE_FAULT, rows.catalogue.sensors[sensor].id, f"{fault} ({log.code}).")
 
 
 def _observed_ns(profile: Profile, uplink: Uplink, received_ns: int) -> int:

@@ -226,6 +226,14 @@ class Rows:
         self._signs.append((self.received_ns, sensor, sign))
         self._values.append(value)
 
+    def gateway(self, gateway: str, up: bool) -> None:
+        """What carries the messages of several sensors is up, or down. One that no registered sensor is behind is rejected."""
+        behind = self.catalogue.behind(gateway)
+        for sensor in behind:
+            self.sign(sensor, Sign.GATEWAY_UP if up else Sign.GATEWAY_DOWN)
+        if not behind:
+            self.reject(Reason.UNKNOWN_SENSOR, f"No sensor is registered behind {gateway[:64]!r}.")
+
     def picture(self, sensor: int, label: str, jpeg: bytes) -> None:
         """What a camera took, to be reduced by the shell. What is no picture, or one too costly to decode, is rejected."""
         try:

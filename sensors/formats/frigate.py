@@ -5,19 +5,25 @@ pixels of the detect resolution, Y down; the target stands at the middle of its 
 are the same when camera, object id and frame time are: a stationary object is published again at least once a minute, and
 the end of an event repeats its last frame. Life cycle: new, update, end by object id; plates and names come separately and
 are joined on the id.
+
+What says whether a camera looks (Frigate's `comms/mqtt.py` and `video/ffmpeg.py`): `available` is about Frigate itself, `offline`
+being its last will; `<camera>/status/detect` comes every few seconds while a camera's stream runs, and says nothing of detection;
+`<camera>/detect/state` and `<camera>/enabled/state` are the switches. All but `status` are retained.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from model.health import Sign
+from model.health import Sign, Switch
 from model.rejections import Reason
 from sensors.catalogue import Feed
 from sensors.formats.bounds import EpochS, Label, Name, Pixel, PlateRead, Share, converted, ns_from_epoch_s
 from sensors.formats.common import Rows
 from sensors.readings import Place
 from sensors.repeats import key_of
+
+T = TypeVar("T")
 
 
 class Seen(msgspec.Struct, gc=False):
@@ -65,6 +71,18 @@ class Update(msgspec.Struct):
     timestamp: EpochS | None = None
 
 
+AVAILABLE = {b"online": True, b"offline": False, b"stopped": False}
+Signed = tuple[tuple[Sign, int], ...]
+SWITCHES: dict[str, dict[bytes, Signed]] = {
+    kind: {b"ON": ((Sign.SWITCHED_ON, switch),), b"OFF": ((Sign.SWITCHED_OFF, switch),)}
+    for kind, switch in (("detect", Switch.DETECTION), ("enabled", Switch.SENSOR))
+}
+STATUS: dict[bytes, Signed] = {
+    b"online": ((Sign.ONLINE, 0), (Sign.SWITCHED_ON, Switch.SENSOR)),
+    b"offline": ((Sign.OFFLINE, 0),),
+    b"disabled": ((Sign.SWITCHED_OFF, Switch.SENSOR),),
+}
+
 _event = msgspec.json.Decoder(Event)
 _review = msgspec.json.Decoder(Review)
 _update = msgspec.json.Decoder(Update)
@@ -72,14 +90,26 @@ _update = msgspec.json.Decoder(Update)
 
 def subscriptions(feed: Feed) -> tuple[str, ...]:
     """All that is read; statistics are left at the broker."""
-    read = ("events", "reviews", "tracked_object_update", "available", "+/status/+", "+/+/snapshot")
+    read = (
+        "events",
+        "reviews",
+        "tracked_object_update",
+        "available",
+        "+/status/detect",
+        "+/detect/state",
+        "+/enabled/state",
+        "+/+/snapshot",
+    )
     return tuple(f"{feed.topic}/{rest}" for rest in read)
 
 
 def is_state(feed: Feed, topic: str) -> bool:
-    """Is a retained message on this topic good news of the present?"""
-    rest = topic[len(feed.topic) + 1 :].split("/")
-    return rest == ["available"] or (len(rest) == 3 and rest[1] == "status")
+    """Does a retained message on this topic say what is so now?"""
+    match topic[len(feed.topic) + 1 :].split("/"):
+        case ["available"] | [_, "detect" | "enabled", "state"]:
+            return True
+        case _:
+            return False
 
 
 def source_in(feed: Feed, topic: str) -> str:
@@ -99,14 +129,8 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
                 _heard(feed, review.after.camera, rows)
         case ["tracked_object_update"]:
             _read_update(feed, _update.decode(payload), rows)
-        case ["available"]:
-            for number, sensor in enumerate(rows.catalogue.sensors):
-                if sensor.feed == feed.id:
-                    rows.sign(number, _up_or_down(payload))
-        case [camera, "status", "detect"]:
-            row = rows.sensor(feed.id, camera)
-            if row is not None:
-                rows.sign(row, _up_or_down(payload))
+        case ["available"] | [_, "status", "detect"] | [_, "detect" | "enabled", "state"] as rest:
+            _read_state(feed, rest, payload, rows)
         case [camera, label, "snapshot"]:
             row = rows.sensor(feed.id, camera)
             if row is not None:
@@ -115,9 +139,30 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
             pass  # statistics, counts, switches: nothing to detect
 
 
-def _up_or_down(payload: bytes) -> Sign:
-    """Frigate publishes the bare word; a recording or a bridge may have put it in quotes."""
-    return Sign.ONLINE if payload.strip(b' "') == b"online" else Sign.OFFLINE
+def _read_state(feed: Feed, rest: list[str], payload: bytes, rows: Rows) -> None:
+    """Whether Frigate is up, and whether a camera looks."""
+    if rest == ["available"]:
+        up = _word(payload, AVAILABLE, rows)
+        if up is not None:
+            rows.gateway(feed.id, up)
+        return
+    camera, kind, _ = rest
+    signs = _word(payload, STATUS if kind == "status" else SWITCHES[kind], rows)
+    row = rows.sensor(feed.id, camera)
+    if row is not None and signs is not None:
+        for sign, value in signs:
+            rows.sign(row, sign, value)
+
+
+def _word(payload: bytes, words: dict[bytes, T], rows: Rows) -> T | None:
+    """What a state's word means; another one is rejected. Nothing at all: the state was deleted, and says nothing.
+
+    Frigate publishes the bare word; a recording or a bridge may have put it in quotes.
+    """
+    word = payload.strip(b' "')
+    if word and word not in words:
+        rows.reject(Reason.UNKNOWN_EVENT, f"Not one of {', '.join(w.decode() for w in words)}.")
+    return words.get(word)
 
 
 def _read_event(feed: Feed, event: Event, rows: Rows) -> None:

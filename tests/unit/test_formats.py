@@ -313,10 +313,10 @@ def test_frigates_other_messages_are_understood_and_say_nothing_to_detect() -> N
 
 
 def test_availability_counts_even_when_it_is_retained() -> None:
-    decoded = read(("frigate/available", b"offline"), ("frigate/west_1/status/detect", b'"online"'), retained=True)
+    decoded = read(("frigate/available", b"offline"), ("frigate/west_1/detect/state", b'"OFF"'), retained=True)
     cameras = [i for i, s in enumerate(CATALOGUE.sensors) if s.feed == "frigate"]
     assert decoded.signs.sensor.tolist() == [*cameras, ROW["cam-01"]]
-    assert decoded.signs.sign.tolist() == [Sign.OFFLINE] * len(cameras) + [Sign.ONLINE]
+    assert decoded.signs.sign.tolist() == [Sign.GATEWAY_DOWN] * len(cameras) + [Sign.SWITCHED_OFF]
 
 
 # ── ChirpStack ───────────────────────────────────────────────────────────────────────────────────
@@ -375,11 +375,11 @@ def test_status_gives_the_battery_and_a_left_out_level_is_zero() -> None:
     assert levels.tolist() == [0.875, 0.0]
 
 
-def test_other_events_are_signs_of_life_and_a_missing_codec_is_explained() -> None:
+def test_what_a_device_itself_sends_is_a_sign_of_life_and_a_missing_codec_is_explained() -> None:
     decoded = read(*((UP + event, {}) for event in ("join", "ack", "txack", "log", "location")), uplink(None))
-    assert (decoded.signs.sign == Sign.HEARD).sum() == 6
-    assert reasons(decoded) == [Reason.WRONG_SHAPE]
-    assert "codec" in decoded.rejections[0].detail
+    assert (decoded.signs.sign == Sign.HEARD).sum() == 2  # join and up; the others come from the network
+    assert reasons(decoded) == [Reason.NETWORK_EVENT] * 4 + [Reason.WRONG_SHAPE]
+    assert "codec" in decoded.rejections[-1].detail
 
 
 # ── OpenALPR ─────────────────────────────────────────────────────────────────────────────────────

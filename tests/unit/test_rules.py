@@ -386,7 +386,7 @@ def test_a_gap_in_cover_is_told_with_the_sensors_that_are_down_and_is_over_when_
     assert 0.2 < float(dict(incident.gravest.detail)["lost_share"]) < 0.5
     script.health = script.health.but(heard_ns=np.full(4, T0 + 1000 * NS))
     script.at(36)
-    assert script.told[-1][1].why == "heard_again"
+    assert script.told[-1][1].why == "covered_again"
 
 
 def test_keys_about_sensors_are_the_same_for_times_of_receipt_kept_to_the_microsecond() -> None:
@@ -410,8 +410,18 @@ def test_a_post_that_is_left_is_told_and_a_patrol_that_comes_back_ends_it() -> N
     for second in range(200):
         here = second < 50 or second > 150
         script.at(second, units=(unit("patrol-1", second, (1050.0, 150.0) if here else (0.0, -3000.0)),))
-    script.want(("raised", between(109, 110)), ("heard_again", between(151, 152)))
+    script.want(("raised", between(109, 110)), ("present_again", between(151, 152)))
     assert script.incident().zone == "post"
+
+
+def test_an_absence_ends_with_its_hours_and_nobody_is_said_to_have_come() -> None:
+    minute = T0 // NS // 60 % 1440
+    hours = Schedule("until 140 s", "UTC", (Window((0, 1, 2, 3, 4, 5, 6), minute, minute + 3),))
+    script = Script(ground(replace(ABSENCE, count_min=2, schedule=hours)))
+    script.at(0, units=(unit("patrol-1", 0, (1050.0, 150.0)), unit("patrol-2", 0, (1050.0, 150.0))))
+    script.stay(1, 200)
+    script.want(("raised", between(120, 122)), ("hours_over", between(140, 141)))
+    assert script.told[0][1].text.startswith("Fewer than 2 in the post for")
 
 
 def test_nobody_is_missed_out_of_hours() -> None:
