@@ -1,7 +1,7 @@
 """From alerts to deliveries: one for each channel that is told.
 
 A channel that never heard of an incident is told of it as raised, whatever revision it is, and never of its end alone. What is
-muted goes to nobody, but its end goes to those who knew of it.
+muted goes to nobody, or not to the agency that muted it for itself, but its end goes to those who knew of it.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
         informed = {i.channel: i for i in incident.informed}
         for route, channel in channels_of(ground, incident):
             known = informed.get(channel.id)
-            if known is None:
+            if known is None or (route.muted and incident.phase is not Phase.CLEARED):
                 continue
             agency = ground.agency_of[route.agency]
             record = _record_for(ground, alert, withheld_from(agency, route))

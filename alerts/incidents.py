@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from alerts.quiet import reason_to_mute
+from alerts.quiet import reason_to_mute, with_own_silences
 from alerts.revisions import Told, Why, is_open, revised
 from alerts.routing import routed, routed_again, routed_also
 from alerts.rules import Ground, Rule
@@ -161,6 +161,7 @@ def grouped(
             continue
         fresh = _raised(ground, rule, event, now_ns, _storm(ground, book, rule, now_ns))
         fresh = replace(fresh, muted=reason_to_mute(ground, silences, book.incidents.values(), fresh, now_ns))
+        fresh = with_own_silences(silences, fresh, now_ns)
         alert = revised(ground, fresh, Why.RAISED, event.observed_ns, now_ns)
         alerts.append(alert)
         book.put(alert.incident)

@@ -42,7 +42,7 @@ def _climbed(ground: Ground, incident: Incident, now_ns: int) -> Incident:
     routed = list(incident.routed)
     for i, route in enumerate(incident.routed):
         agency = ground.agency_of.get(route.agency)
-        if agency is None or not route.lead:
+        if agency is None or not route.lead or route.muted:
             continue
         rungs = agency.rungs(incident.severity)
         reached = sum(1 for rung in rungs if now_ns - route.since_ns >= rung.after_ns)

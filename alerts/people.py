@@ -51,7 +51,7 @@ def acted(
 
 def _done(ground: Ground, desk: Desk, action: Action, clock_ns: int) -> tuple[Desk, list[Alert]]:
     if action.action == "silence":
-        return replace(desk, silences=_silenced(desk.silences, action)), []
+        return replace(desk, silences=_silenced(ground, desk.silences, action)), []
     if action.action == "unsilence":
         return replace(desk, silences=_unsilenced(desk.silences, action)), []
     incident = desk.incidents.get(action.alert)
@@ -206,7 +206,10 @@ def _with(ground: Ground, incident: Incident, action: Action, reason: str) -> In
     return replace(incident, routed=(*incident.routed, route))
 
 
-def _silenced(silences: tuple[Silence, ...], action: Action) -> tuple[Silence, ...]:
+def _silenced(ground: Ground, silences: tuple[Silence, ...], action: Action) -> tuple[Silence, ...]:
+    """An agency's silence keeps it from itself; one of no agency, from everybody."""
+    if action.agency and action.agency not in ground.agency_of:
+        raise Refusal(f"{action.agency!r} is no agency.")
     if not action.note:
         raise Refusal("A silence needs a reason.")
     if not action.matchers or not all(value for _, value in action.matchers):
@@ -218,11 +221,16 @@ def _silenced(silences: tuple[Silence, ...], action: Action) -> tuple[Silence, .
         raise Refusal("A silence ends within a month, and not before it begins.")
     said = repr((action.by, action.note, action.matchers, action.until_ns, action.received_ns)).encode()
     id = "S" + name_of(int.from_bytes(blake2b(said, digest_size=8).digest()))[1:]
-    fresh = Silence(id, action.by, action.note, action.received_ns, action.until_ns, action.matchers)
+    fresh = Silence(id, action.by, action.note, action.received_ns, action.until_ns, action.matchers, action.agency)
     return (*(s for s in silences if s.until_ns > action.received_ns), fresh)
 
 
 def _unsilenced(silences: tuple[Silence, ...], action: Action) -> tuple[Silence, ...]:
-    if action.to not in {s.id for s in silences}:
+    ended = next((s for s in silences if s.id == action.to), None)
+    if ended is None:
         raise Refusal(f"{action.to!r} is no silence.")
+    if action.agency not in ("", ended.agency):
+        raise Refusal(
+            f"{action.to} is {f'of {ended.agency}' if ended.agency else 'for all agencies'}: not yours to end."
+        )
     return tuple(s for s in silences if s.id != action.to)

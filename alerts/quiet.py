@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from alerts.revisions import Told, Why, is_open, revised
 from alerts.rules import Ground, Inhibition
-from model.alerts import Alert, Incident, Silence
+from model.alerts import Alert, Incident, Routed, Silence
 
 FIELDS = ("rule", "kind", "zone", "severity", "subject", "sensor", "agency", "class")
 
@@ -48,7 +48,7 @@ def reason_to_mute(
 ) -> str:
     """The named reason; empty where there is none."""
     for silence in silences:
-        if silence.from_ns <= now_ns < silence.until_ns and matches(incident, silence.matchers):
+        if not silence.agency and _in_force(silence, incident, now_ns):
             return f"silence:{silence.id}"
     for inhibition in ground.inhibitions:
         if not matches(incident, inhibition.mutes):
@@ -57,6 +57,27 @@ def reason_to_mute(
             if other.key != incident.key and is_open(other) and _inhibits(inhibition, other, incident):
                 return f"inhibition:{inhibition.id}:{other.key}"
     return ""
+
+
+def _in_force(silence: Silence, incident: Incident, now_ns: int) -> bool:
+    return silence.from_ns <= now_ns < silence.until_ns and matches(incident, silence.matchers)
+
+
+def with_own_silences(silences: tuple[Silence, ...], incident: Incident, now_ns: int) -> Incident:
+    """The incident, each agency of which is kept from it by a silence of its own, or no longer.
+
+    Nobody could acknowledge what nobody was told of: where a silence ends, the agency's ladder begins.
+    """
+    routed = tuple(_with_own_silence(silences, incident, route, now_ns) for route in incident.routed)
+    return incident if routed == incident.routed else replace(incident, routed=routed)
+
+
+def _with_own_silence(silences: tuple[Silence, ...], incident: Incident, route: Routed, now_ns: int) -> Routed:
+    own = (s for s in silences if s.agency == route.agency and _in_force(s, incident, now_ns))
+    reason = next((f"silence:{silence.id}" for silence in own), "")
+    if reason == route.muted:
+        return route
+    return replace(route, muted=reason, since_ns=route.since_ns if reason else now_ns)
 
 
 def _inhibits(inhibition: Inhibition, other: Incident, incident: Incident) -> bool:
@@ -77,22 +98,39 @@ def muted(
     ground: Ground, silences: tuple[Silence, ...], incidents: tuple[Incident, ...], clock_ns: int, now_ns: int
 ) -> Told:
     """Open incidents for which that has changed, told of accordingly."""
-    if not silences and not ground.inhibitions and not any(i.muted for i in incidents):
+    if (
+        not silences
+        and not ground.inhibitions
+        and not any(i.muted or any(r.muted for r in i.routed) for i in incidents)
+    ):
         return incidents, ()
     kept: list[Incident] = []
     alerts: list[Alert] = []
     for incident in incidents:
-        reason = reason_to_mute(ground, silences, incidents, incident, now_ns) if is_open(incident) else incident.muted
-        if reason == incident.muted:
-            kept.append(incident)
-            continue
-        # Nobody could acknowledge what nobody was told of: ladders begin when they are.
-        routed = incident.routed if reason else tuple(replace(r, since_ns=now_ns) for r in incident.routed)
-        after = replace(incident, muted=reason, routed=routed)
-        alert = revised(ground, after, _why(incident.muted, reason), clock_ns, now_ns)
-        alerts.append(alert)
-        kept.append(alert.incident)
+        alert: Alert | None = None
+        after = incident
+        if is_open(incident):
+            reason = reason_to_mute(ground, silences, incidents, incident, now_ns)
+            after, alert = _with_mutes(ground, silences, incident, reason, clock_ns, now_ns)
+        kept.append(after if alert is None else alert.incident)
+        alerts += [] if alert is None else [alert]
     return tuple(kept), tuple(alerts)
+
+
+def _with_mutes(
+    ground: Ground, silences: tuple[Silence, ...], incident: Incident, reason: str, clock_ns: int, now_ns: int
+) -> tuple[Incident, Alert | None]:
+    """An open incident as it is muted now, and what is told of that: a silence for all, its end, an agency's own one's end."""
+    after = with_own_silences(silences, incident, now_ns)
+    if reason != incident.muted:
+        # Nobody could acknowledge what nobody was told of: ladders begin when they are.
+        routed = after.routed if reason else tuple(replace(r, since_ns=now_ns) for r in after.routed)
+        after = replace(after, muted=reason, routed=routed)
+        return after, revised(ground, after, _why(incident.muted, reason), clock_ns, now_ns)
+    hearing = [r.agency for r, b in zip(after.routed, incident.routed, strict=True) if b.muted and not r.muted]
+    if hearing and not reason:
+        return after, revised(ground, after, Why.SILENCE_OVER, clock_ns, now_ns, note=", ".join(hearing))
+    return after, None
 
 
 def _why(before: str, after: str) -> Why:

@@ -80,7 +80,7 @@ def _informed(ground: Ground, incident: Incident, now_ns: int) -> tuple[Informed
     if incident.muted or not is_open(incident):
         return incident.informed
     known = {i.channel for i in incident.informed}
-    fresh = [c for _, c in channels_of(ground, incident) if c.id not in known]
+    fresh = [c for route, c in channels_of(ground, incident) if c.id not in known and not route.muted]
     return (*incident.informed, *(Informed(c.id, incident.revision, now_ns) for c in fresh))
 
 

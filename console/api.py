@@ -329,7 +329,7 @@ async def silence(desk: TheDesk, person: Silencing, said: SilenceGiven) -> Done:
     """Tell nobody of what matches, for a while; an agency silences what comes to itself alone."""
     until = datetime.fromtimestamp(desk.now_s(), UTC) + timedelta(hours=said.hours)
     matchers = {str(k): v for k, v in said.matchers.items()} | ({"agency": person.agency} if person.agency else {})
-    more = {"matchers": matchers, "note": said.reason, "until": until.isoformat()}
+    more = {"matchers": matchers, "note": said.reason, "until": until.isoformat(), "agency": person.agency}
     return await _done(desk, person, "silence", "", more)
 
 
@@ -343,7 +343,7 @@ async def unsilence(desk: TheDesk, person: Silencing, key: Annotated[str, Path(m
     ours = [s for s in await run_in_threadpool(silences, desk, person) if s["silence"] == key]
     if not ours or (person.agency and ours[0]["matchers"].get("agency") != person.agency):
         raise HTTPException(404, "There is no such silence, or it is not your agency's.")
-    return await _done(desk, person, "unsilence", "", {"to": key})
+    return await _done(desk, person, "unsilence", "", {"to": key, "agency": person.agency})
 
 
 # ── sensors ──────────────────────────────────────────────────────────────────────────────────────

@@ -107,6 +107,7 @@ class Routed:
     since_ns: int = 0  # received-time ns, since when; an escalation ladder begins here
     stance: Stance = Stance.NONE
     rung: int = 0  # of its escalation ladder that has been reached
+    muted: str = ""  # `silence:<id>` of its own, by which it is not told; empty: it is
     may: tuple[str, ...] = ("note",)  # what it may do with its copy; who leads may do everything
 
 
@@ -265,6 +266,7 @@ class Silence:
     from_ns: int  # received time
     until_ns: int
     matchers: tuple[tuple[str, str], ...]  # (field, value), all of which must hold
+    agency: str = ""  # that need not be told; empty: nobody
 
 
 @dataclass(frozen=True)

@@ -412,6 +412,7 @@ class Pipeline:
                 {
                     "silence": s.id,
                     "by": s.by,
+                    "agency": s.agency,
                     "reason": s.reason,
                     "from": iso_from_ns(s.from_ns),
                     "until": iso_from_ns(s.until_ns),

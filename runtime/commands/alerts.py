@@ -234,16 +234,17 @@ def silence(
     ],
     reason: Annotated[str, typer.Option(help="Why", show_default=False)],
     hours: Annotated[float, typer.Option(help="For how long", min=0.01)] = 8.0,
+    agency: For = "",
     site: SiteHere = HERE,
     by: By = "",
 ) -> None:
-    """Tell nobody of what matches, for a while. It is raised and kept all the same."""
+    """Tell nobody of what matches, for a while; with --for, tell all but that agency. It is raised and kept all the same."""
     pairs = dict(m.split("=", 1) for m in matchers if "=" in m)
     wrong = [m for m in matchers if "=" not in m or m.split("=", 1)[0] not in FIELDS]
     if wrong:
         raise typer.BadParameter(f"{wrong[0]!r} is no field=value; fields are {', '.join(FIELDS)}.")
     until = datetime.now(UTC) + timedelta(hours=hours)
-    _act(site, "silence", "", by, note=reason, matchers=pairs, until=until.isoformat())
+    _act(site, "silence", "", by, note=reason, matchers=pairs, until=until.isoformat(), agency=agency)
 
 
 @app.command(epilog="Example: marchwarden alerts silences configs")
@@ -256,6 +257,7 @@ def silences(site: SiteArgument = HERE, as_json: Json = False) -> None:
 @app.command(epilog="Example: marchwarden alerts unsilence S0K3")
 def unsilence(
     key: Annotated[str, typer.Argument(help="The silence, or its beginning", show_default=False)],
+    agency: For = "",
     site: SiteHere = HERE,
     by: By = "",
 ) -> None:
@@ -264,7 +266,7 @@ def unsilence(
     found = [s for s in known if s.startswith(key.upper())]
     if len(found) != 1:
         raise typer.BadParameter(f"{key!r} begins {len(found)} silences; `marchwarden alerts silences` shows them.")
-    _act(site, "unsilence", "", by, to=found[0])
+    _act(site, "unsilence", "", by, to=found[0], agency=agency)
 
 
 def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:

@@ -11,6 +11,7 @@ from alerts.rules import Agency, Agreement, Channel, Ground, Rung
 from alerts.standing import GRANTED, Standing, standing_of
 from model.alerts import Action, EventKind, Incident, Stance
 from model.time import NS
+from tests.builders import T0
 from tests.script import AGENCIES, Script, ground, rule, track
 from tests.unit.test_incidents import INSIDE, OUTSIDE
 
@@ -195,3 +196,81 @@ def test_what_is_over_cannot_be_split_into_a_new_alert() -> None:
     desk, _, _ = acted(where, Desk({incident.key: incident}, (), ()), [resolve], incident.last_ns)
     split = Action("split", incident.key, "ana", incident.raised_ns + NS, agency="patrol", subjects=("T1",))
     assert "over" in answer(where, desk.incidents[incident.key], split)
+
+
+# ── silences ─────────────────────────────────────────────────────────────────────────────────────
+
+YARD = (("zone", "yard"),)
+
+
+def silenced_by(agency: str, matchers: tuple[tuple[str, str], ...] = YARD, before_it: bool = True) -> Script:
+    """Somebody enters the yard, which an agency has silenced before, or silences then, until 40 s."""
+    script = Script(ground(ENTERING, agencies=ALL_AGENCIES, agreements=(replace(PAPER, copies=("west",)),)))
+    script.stay(0, 2 if before_it else 5, track(1, OUTSIDE))
+    if not before_it:
+        script.at(5, track(1, INSIDE))
+    more = {"matchers": matchers, "note": "ranch hands", "until_ns": T0 + 40 * NS}
+    script.act(
+        3 if before_it else 6, "silence", track(1, OUTSIDE if before_it else INSIDE), alert="", agency=agency, **more
+    )
+    if before_it:
+        script.stay(4, 5, track(1, OUTSIDE))
+        script.at(5, track(1, INSIDE))
+    script.stay(7, 30, track(1, INSIDE))
+    return script
+
+
+@pytest.mark.parametrize("before_it", [True, False])
+def test_a_copy_agency_silences_what_comes_to_itself_alone(before_it: bool) -> None:
+    script = silenced_by("west", before_it=before_it)
+    script.act(31, "note", track(1, INSIDE), agency="patrol", note="two adults")
+    assert [why for _, why in script.heard("patrol-mqtt")] == ["raised", "noted"]
+    assert [why for _, why in script.heard("west-mqtt")] == ([] if before_it else ["raised"])
+    script.stay(32, 45, track(1, INSIDE))
+    assert script.heard("west-mqtt")[-1] == ("raised" if before_it else "updated", "silence_over")
+
+
+def test_it_does_not_matter_that_it_matches_everything_that_others_have_too() -> None:
+    script = silenced_by("west", (("agency", "patrol"),))
+    assert [why for _, why in script.heard("patrol-mqtt")] == ["raised"]
+    assert script.heard("west-mqtt") == []
+
+
+def test_a_silence_of_no_agency_keeps_it_from_everybody() -> None:
+    script = silenced_by("")
+    assert script.heard("patrol-mqtt") == script.heard("west-mqtt") == []
+
+
+def test_the_end_of_what_an_agency_knew_of_reaches_it_though_silenced() -> None:
+    script = silenced_by("west", before_it=False)
+    script.act(31, "resolve", track(1, INSIDE), agency="patrol", note="genuine")
+    assert script.heard("west-mqtt")[-1] == ("cleared", "resolved")
+
+
+def test_a_lead_that_silences_for_itself_does_not_climb_its_ladder() -> None:
+    rung = Rung(("major",), 10 * NS, (), ("north",))
+    agencies = tuple(replace(a, ladder=(rung,)) if a.id == "patrol" else a for a in ALL_AGENCIES)
+    script = Script(ground(ENTERING, agencies=agencies, agreements=(replace(PAPER, copies=("west",)),)))
+    script.stay(0, 5, track(1, OUTSIDE))
+    script.at(5, track(1, INSIDE))
+    more = {"matchers": YARD, "note": "ranch hands", "until_ns": T0 + 40 * NS}
+    script.act(6, "silence", track(1, INSIDE), alert="", agency="patrol", **more)
+    script.stay(7, 44, track(1, INSIDE))
+    assert "north" not in {r.agency for r in script.incident().routed}
+    script.stay(45, 60, track(1, INSIDE))
+    assert "north" in {r.agency for r in script.incident().routed}
+
+
+@pytest.mark.parametrize(
+    ("of", "by", "may"),
+    [("west", "west", True), ("west", "", True), ("west", "patrol", False), ("", "patrol", False), ("", "", True)],
+)
+def test_a_silence_is_ended_by_who_made_it_or_who_runs_the_site(of: str, by: str, may: bool) -> None:
+    script = silenced_by(of)
+    id = script.state.silences[0].id
+    script.act(31, "unsilence", track(1, INSIDE), alert="", agency=by, to=id)
+    assert (script.state.silences == ()) == may
+
+
+def test_an_agency_that_is_none_silences_nothing() -> None:
+    assert silenced_by("stranger").state.silences == ()
