@@ -27,6 +27,8 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
             known = informed.get(channel.id)
             if known is None or (route.muted and incident.phase is not Phase.CLEARED):
                 continue
+            if alert.agencies and route.agency not in alert.agencies:
+                continue
             agency = ground.agency_of[route.agency]
             record = _record_for(ground, alert, withheld_from(agency, route))
             first = {"phase": Phase.RAISED.value} if known.revision == incident.revision else {}
@@ -41,13 +43,16 @@ def dispatched(ground: Ground, alerts: Iterable[Alert]) -> tuple[Delivery, ...]:
 
 
 def views(ground: Ground, alerts: Iterable[Alert]) -> tuple[View, ...]:
-    """The alerts as agencies may see them that may not see all."""
-    return tuple(
-        View(a.incident.key, a.incident.revision, route.agency, encoded(_record_for(ground, a, withheld)))
-        for a in alerts
-        for route in a.incident.routed
-        if (withheld := withheld_from(ground.agency_of[route.agency], route))
-    )
+    """The alerts as agencies may see them that may not see all, or that silenced them for themselves."""
+    made = []
+    for alert in alerts:
+        for route in alert.incident.routed:
+            withheld = withheld_from(ground.agency_of[route.agency], route)
+            if withheld or route.muted:
+                record = _record_for(ground, alert, withheld)
+                body = encoded(record | {"muted": record["muted"] or route.muted or None})
+                made.append(View(alert.incident.key, alert.incident.revision, route.agency, body))
+    return tuple(made)
 
 
 def _record_for(ground: Ground, alert: Alert, withheld: frozenset[str]) -> dict[str, Any]:

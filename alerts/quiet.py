@@ -120,17 +120,19 @@ def muted(
 def _with_mutes(
     ground: Ground, silences: tuple[Silence, ...], incident: Incident, reason: str, clock_ns: int, now_ns: int
 ) -> tuple[Incident, Alert | None]:
-    """An open incident as it is muted now, and what is told of that: a silence for all, its end, an agency's own one's end."""
+    """An open incident as it is muted now, and the revision that says so, which concerns all or who made a silence of its own."""
     after = with_own_silences(silences, incident, now_ns)
     if reason != incident.muted:
         # Nobody could acknowledge what nobody was told of: ladders begin when they are.
         routed = after.routed if reason else tuple(replace(r, since_ns=now_ns) for r in after.routed)
         after = replace(after, muted=reason, routed=routed)
         return after, revised(ground, after, _why(incident.muted, reason), clock_ns, now_ns)
-    hearing = [r.agency for r, b in zip(after.routed, incident.routed, strict=True) if b.muted and not r.muted]
-    if hearing and not reason:
-        return after, revised(ground, after, Why.SILENCE_OVER, clock_ns, now_ns, note=", ".join(hearing))
-    return after, None
+    changed = [r for r, before in zip(after.routed, incident.routed, strict=True) if r.muted != before.muted]
+    if not changed:
+        return after, None
+    over = tuple(r.agency for r in changed if not r.muted)
+    why, agencies = (Why.SILENCE_OVER, over) if over else (Why.SILENCED, tuple(r.agency for r in changed))
+    return after, replace(revised(ground, after, why, clock_ns, now_ns, note=", ".join(agencies)), agencies=agencies)
 
 
 def _why(before: str, after: str) -> Why:

@@ -103,6 +103,7 @@ def _route(r: Any) -> dict[str, Any]:
         "area": r.area,
         "stance": r.stance.value or None,
         "rung": r.rung,
+        "muted": r.muted or None,
     }
 
 

@@ -213,6 +213,7 @@ class Alert:
     why: str  # named reason of this revision: raised, another_rule, new_sensors, unseen, acknowledged …
     told_ns: int  # received-time ns of the step
     text: str  # one or two lines that an officer understands
+    agencies: tuple[str, ...] = ()  # that alone need to be told of it, as of their own silence; empty: all
 
 
 @dataclass(frozen=True)

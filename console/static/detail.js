@@ -128,7 +128,7 @@ export async function act(name) {
     silence: [...silencing.questions(i, me.agency),
       { name: "reason", label: t("why"), kind: "text", required: true }, { name: "hours", label: t("hours"), kind: "number", value: "1", required: true }],
   }[name];
-  const said = fields === null ? {} : await ask(`${t(name)}: ${what(i)}`, fields, name === "silence" ? silencing.preview : undefined);
+  const said = fields === null ? {} : await ask(`${t(name)}: ${what(i)}`, fields, name === "silence" ? (answers) => silencing.preview(answers, agencies.find((a) => a.value === me.agency)?.words) : undefined);
   if (said === null) return;
   try {
     const answer = name === "silence" ? await post("silences", { matchers: silencing.matchersOf(said), reason: said.reason, hours: Number(said.hours) }) : await post(`incidents/${i.alert}/${name}`, said);

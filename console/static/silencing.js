@@ -29,15 +29,16 @@ export function questions(incident, agency) {
 }
 export const matchersOf = (answers) => Object.fromEntries(Object.keys(FIELDS).filter((field) => answers[field]).map((field) => [field, answers[field]]));
 
-/** In words: what it would have muted, and a warning where that is critical, or everything. */
-export function preview(answers) {
+/** In words: what it would have kept, and from whom, with a warning where that is critical. `agency`: its name, empty for all of them. */
+export function preview(answers, agency) {
   const matchers = matchersOf(answers);
   if (!Object.keys(matchers).length) return [el("p", { class: "wrong" }, t("silence_needs_a_field"))];
   const since = now() - HOURS * 3600000, hidden = list.all().filter((i) => Date.parse(i.raised) >= since && matches(i, matchers));
   const critical = hidden.filter((i) => i.severity === "critical").length;
   return [
     el("p", {}, t("silence_would", HOURS, hidden.length)),
-    critical ? el("p", { class: "wrong" }, `${SIGN.critical} ${t("silence_critical", critical)}`) : "",
+    el("p", {}, agency ? t("silence_own", agency) : t("silence_all")),
+    critical ? el("p", { class: "wrong" }, `${SIGN.critical} ${agency ? t("silence_critical_own", critical, agency) : t("silence_critical", critical)}`) : "",
     el("ul", { class: "named" }, hidden.slice(0, NAMED_MAX).map((i) => el("li", {}, `${SIGN[i.severity]} ${what(i)} · ${place(i)}`)), hidden.length > NAMED_MAX ? el("li", {}, "…") : null),
   ].filter(Boolean);
 }

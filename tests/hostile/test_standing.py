@@ -9,6 +9,7 @@ from alerts.people import DOING, Desk, acted
 from alerts.redaction import withheld_from
 from alerts.rules import Agency, Agreement, Channel, Ground, Rung
 from alerts.standing import GRANTED, Standing, standing_of
+from alerts.wire import record_of
 from model.alerts import Action, EventKind, Incident, Stance
 from model.time import NS
 from tests.builders import T0
@@ -226,7 +227,10 @@ def test_a_copy_agency_silences_what_comes_to_itself_alone(before_it: bool) -> N
     script.act(31, "note", track(1, INSIDE), agency="patrol", note="two adults")
     assert [why for _, why in script.heard("patrol-mqtt")] == ["raised", "noted"]
     assert [why for _, why in script.heard("west-mqtt")] == ([] if before_it else ["raised"])
+    muted = {r["agency"]: r["muted"] for r in record_of(script.told[-1][1])["reason"]["routing"]}
+    assert muted == {"patrol": None, "east": None, "west": f"silence:{script.state.silences[0].id}"}
     script.stay(32, 45, track(1, INSIDE))
+    assert [why for _, why in script.heard("patrol-mqtt")] == ["raised", "noted"]
     assert script.heard("west-mqtt")[-1] == ("raised" if before_it else "updated", "silence_over")
 
 
