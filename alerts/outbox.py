@@ -36,7 +36,8 @@ LONGEST_WAIT_NS = 300 * NS  # that a delivery is ever put off for
 BEHIND = "An earlier word of this alert is a dead letter."
 FAULTS_KEPT = 200
 DAMAGED = "It was damaged on disk."
-PAGES_FREED = 50_000  # at a time
+PAGES_FREED = 50_000  # when what is old is forgotten
+FREE_PAGES_KEPT = 2_000  # for what comes next; what a flood needed beyond them is given back, as many at each commit
 TOPICS_KEPT = 200  # rejections of more topics than this within a day are counted together
 REJECTIONS_KEPT = 5_000  # rows; beyond them those are forgotten that were last seen longest ago
 TOPIC_LETTERS, DETAIL_LETTERS = 200, 300
@@ -127,6 +128,12 @@ class Outbox:
         with self._transaction():
             self._add(step.alerts, step.deliveries)
             self._write(step)
+        if self._db.execute("PRAGMA freelist_count").fetchone()[0] > FREE_PAGES_KEPT:
+            self._free_pages(FREE_PAGES_KEPT)
+
+    def _free_pages(self, count: int) -> None:
+        """Give pages that are free back to the disk."""
+        self._db.executescript(f"PRAGMA incremental_vacuum({count})")  # `execute` would free a single one
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -334,7 +341,7 @@ class Outbox:
             db.execute("DELETE FROM actions WHERE taken = 1 AND entered_ns < ?", (time_ns,))
             for table in ("rejections", "faults"):
                 db.execute(f"DELETE FROM {table} WHERE last_ns < ?", (time_ns,))
-        self._db.executescript(f"PRAGMA incremental_vacuum({PAGES_FREED})")  # `execute` would free a single page
+        self._free_pages(PAGES_FREED)
 
     # ── actions: from people, by way of the journal ──────────────────────────────────────────────
 

@@ -14,12 +14,14 @@ from alerts.outbox import DAMAGED, Commit, Outbox
 from alerts.outbox_tables import CHECKED
 from model.alerts import Phase, View
 from model.faults import FaultKind, fault_of
+from model.messages import Messages
 from model.rejections import Reason, Rejection
 from model.stored import Damaged
 from model.time import DAY_NS, NS
 from runtime.configuration import load
 from runtime.pipeline import Pipeline
 from runtime.places import Places
+from sensors.journal import Writer
 from tests.builders import T0
 from tests.hostile.test_alerting_goes_on import walk
 from tests.site import site_at
@@ -267,4 +269,41 @@ def test_a_state_that_is_damaged_says_so(tmp_path: Path) -> None:
     outbox._db.execute(f"UPDATE position SET now_ns = {NS}")
     with pytest.raises(Damaged):
         outbox.position()
+    outbox.close()
+
+
+def test_an_incident_whose_tracking_is_lost_is_acknowledged_and_ends(site: Path) -> None:
+    places = Places(load(site).state)
+    (key,) = alert_keys(places.database)
+    db = sqlite3.connect(places.database)
+    db.execute(f"UPDATE snapshot SET {CHANGES['snapshot']}")
+    db.commit()
+    db.close()
+    pipeline, _ = restarted(site)
+    for action in ("ack", "resolve"):
+        request = pipeline.outbox.add_action({"action": action, "by": "ana", "alert": key, "note": "genuine"})
+        with Writer(places.journal, places.journal_keys()) as journal:
+            waiting = [(topic, payload) for _, topic, payload in pipeline.outbox.waiting_actions()]
+            pipeline.outbox.actions_taken([id for id, *_ in pipeline.outbox.waiting_actions()])
+            topics, payloads = zip(*waiting, strict=True)
+            times = np.full(len(waiting), journal.newest_ns + NS)
+            journal.append(Messages(times, topics, payloads, np.zeros(len(waiting), np.bool_)))
+            journal.tick(journal.newest_ns + 2 * NS)
+        while pipeline.turn():
+            pass
+        pipeline.commit()
+        assert pipeline.outbox.answer_to(request) == ""
+    phases = {i["alert"]: i["phase"] for i in pipeline.outbox.incidents(since_ns=1)}
+    assert phases[key] == "cleared"
+    pipeline.close()
+
+
+def test_what_a_flood_needed_is_given_back_with_the_next_commits(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db")
+    parts = {n: bytes(200_000) for n in range(200)}
+    outbox.commit(Commit(replace(STORED, parts=parts, parts_used=frozenset(parts)), 1, T0))
+    for _ in range(5):
+        outbox.commit(Commit(STORED, 1, T0))
+    outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (tmp_path / "o.db").stat().st_size < 10_000_000
     outbox.close()

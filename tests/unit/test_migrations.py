@@ -2,8 +2,10 @@
 
 `tests/data/state-67afa47.tar.xz` is a state folder that commit 67afa47 wrote and left without closing it: four open incidents
 with undelivered alerts, a silence, journal, history with segments and write-ahead files, plates and a picture.
+`outbox-3.db.xz` is the database that commit 30a3826 wrote: an open incident of two revisions, four undelivered alerts, a silence.
 """
 
+import lzma
 import multiprocessing
 import os
 import re
@@ -99,6 +101,23 @@ def test_an_outbox_of_version_2_keeps_incidents_silences_alerts_and_deliveries(o
             assert after == before
             seen = outbox.incidents(agency="park-rangers")
             assert all("park-rangers" in record["agencies"] for record in seen)
+
+
+def test_an_outbox_of_version_3_keeps_incidents_silences_alerts_and_deliveries(tmp_path: Path) -> None:
+    database = tmp_path / "marchwarden.db"
+    database.write_bytes(lzma.decompress((DATA / "outbox-3.db.xz").read_bytes()))
+    for _ in range(2):
+        with Outbox(database) as outbox:
+            rows, damaged = outbox.kept()
+            records, unreadable = records_of(rows)
+            assert (damaged, unreadable, outbox.check(), outbox.mend()) == ([], [], "", [])
+            assert [(i.key, i.revision) for i in records.incidents] == [("AFN9ZRJ3PQN6GP", 2)]
+            assert [(s.by, s.reason) for s in records.silences] == [("ana", "test of an upgrade")]
+            assert len(outbox.history_of("AFN9ZRJ3PQN6GP")) == 2
+            deliveries = outbox.deliveries_of("AFN9ZRJ3PQN6GP")
+            assert len(deliveries) == 4
+            for channel in {d["channel"] for d in deliveries}:
+                assert [due.delivery.revision for due in outbox.due(channel, 0)] == [1]
 
 
 def upgraded_site(folder: Path) -> Path:
