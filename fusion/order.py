@@ -7,10 +7,14 @@ nothing arrives for a while does received time close scans.
 
 A late row re-runs the scans from before it. States are values, so keeping those of the last half minute costs
 nothing but their memory. See docs/decisions/0002-event-clock.md.
+
+Re-runs are rationed. Each new scan adds to a credit, each scan that is run again is charged to it, and a late row whose
+re-run the credit does not cover waits, so that it never delays what is in time. Credit and cost are counted in tracks, which
+follow from the messages alone; so a replay re-runs at the same rows as the live service did.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +29,8 @@ from model.tracks import Reasons, Scan, Tracks
 from model.world import SensorColumns
 
 NEVER_NS = 1 << 62
+SCAN_TRACKS = 400  # a scan costs as much as this many tracks besides its own
+CREDIT_SCANS = 30  # credit is saved over so many scans at most
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,12 @@ class FusionState:
     """All of fusion that changes. A scan's end is a multiple of the scan time."""
 
     clock_ns: int  # event clock; 0 before the first row
-    chunks: tuple[Chunk, ...]  # as they came: those that no closed scan has seen, and those that may be run again
-    seen: int  # how many of the chunks had come when the newest scan was closed
+    chunks: tuple[
+        Chunk, ...
+    ]  # those that closed scans have seen and that may be run again, then those that none has seen
+    seen: int  # how many of the chunks closed scans have seen; late rows that wait are in the others
     checkpoints: tuple[Checkpoint, ...]  # oldest first, the last is that of the newest closed scan
+    credit: int = 0  # how many tracks scans may be run again with
 
     @property
     def closed_ns(self) -> int:
@@ -122,24 +131,22 @@ def fuse(
     row = look = 0
     for clock_ns, rows, looked in _closings(settings, state, arrived, looks):
         state = _waiting(state, arrived.take(slice(row, rows)), looks.take(slice(look, looked)))
-        state, closed, dropped = _closed(settings, sensors, sectors, state, clock_ns)
+        state, closed, dropped = _closed(settings, sensors, sectors, state, clock_ns, False)
         scans += closed
         late.append(dropped)
         row, look = rows, looked
     state = _waiting(state, arrived.take(slice(row, None)), looks.take(slice(look, None)))
     if idle_since_ns is not None and state.clock_ns and _ripe(settings, idle_since_ns) > state.closed_ns:
-        state, closed, dropped = _closed(settings, sensors, sectors, state, max(idle_since_ns, state.clock_ns))
+        state, closed, dropped = _closed(settings, sensors, sectors, state, max(idle_since_ns, state.clock_ns), True)
         scans += closed
         late.append(dropped)
     clock_ns = int(_clocks(state.clock_ns, arrived, looks)[0].max(initial=state.clock_ns))
-    return FusionState(clock_ns, state.chunks, state.seen, state.checkpoints), Fused(
-        tuple(scans), Detections.joined(late)
-    )
+    return replace(state, clock_ns=clock_ns), Fused(tuple(scans), Detections.joined(late))
 
 
 def _waiting(state: FusionState, rows: Detections, looks: Looks) -> FusionState:
     chunks = (*state.chunks, chunk_of(rows, looks)) if len(rows) or len(looks) else state.chunks
-    return FusionState(state.clock_ns, chunks, state.seen, state.checkpoints)
+    return replace(state, chunks=chunks)
 
 
 def _ripe(settings: Settings, clock_ns: int) -> int:
@@ -172,21 +179,21 @@ def _closings(settings: Settings, state: FusionState, arrived: Detections, looks
 
 
 def _closed(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, state: FusionState, clock_ns: int
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, state: FusionState, clock_ns: int, idle: bool
 ) -> tuple[FusionState, list[Scan], Detections]:
-    """All ripe scans closed, from before the earliest late row on; the new scans; and rows too late for any."""
+    """All ripe scans closed, from before the earliest late row on if it need not wait; the scans; and rows too late for any."""
     end_ns = _ripe(settings, clock_ns)
     checkpoints = state.checkpoints or (Checkpoint(end_ns - settings.lateness_ns, Tracks.none(), unlearned(sensors)),)
     fresh = Chunk.joined(state.chunks[state.seen :])
     too_late = fresh.rows.take(fresh.rows.observed_ns <= checkpoints[0].time_ns)
-    earliest_ns = min(fresh.between(checkpoints[0].time_ns, end_ns).first_ns, end_ns)
-    kept = [c for c in checkpoints if c.time_ns < earliest_ns] or [checkpoints[0]]
-    tracks, biases, time_ns, scans = kept[-1].tracks, doubted(sensors, kept[-1].biases), kept[-1].time_ns, []
-    seen = Chunk.joined(
-        [c.between(time_ns, end_ns) for c in state.chunks if time_ns < c.last_ns and c.first_ns <= end_ns]
-    )
+    first_ns = fresh.between(checkpoints[0].time_ns, NEVER_NS).first_ns
+    before, credit = _resumed(settings, replace(state, checkpoints=checkpoints), first_ns, end_ns, idle)
+    tracks, biases, time_ns, scans = before[-1].tracks, doubted(sensors, before[-1].biases), before[-1].time_ns, []
+    chunks, late = _split(state, checkpoints[0].time_ns, first_ns, time_ns)
+    seen = Chunk.joined([c.between(time_ns, end_ns) for c in chunks if time_ns < c.last_ns and c.first_ns <= end_ns])
     number = -(-seen.rows.observed_ns // settings.scan_ns)  # the scan that each row belongs to
     look_number = -(-seen.looks.observed_ns // settings.scan_ns)
+    kept = [*before]
     while time_ns < end_ns:
         after_ns, time_ns = time_ns, _next_scan(settings, tracks, number, time_ns, end_ns)
         scan = time_ns // settings.scan_ns
@@ -195,10 +202,43 @@ def _closed(
         kept.append(Checkpoint(time_ns, tracks, biases))
         scans.append(scan_of(settings, tracks, why, time_ns, after_ns))
     horizon_ns = end_ns - settings.lateness_ns
+    if late:
+        horizon_ns = max(min(horizon_ns, first_ns - 1), horizon_ns - settings.late_wait_ns)
     oldest = max((i for i, c in enumerate(kept) if c.time_ns <= horizon_ns), default=0)
     oldest = max(oldest, _first_within(kept, settings.checkpoint_tracks_max))
-    chunks = tuple(c for c in state.chunks if c.last_ns > kept[oldest].time_ns)
-    return FusionState(max(clock_ns, state.clock_ns), chunks, len(chunks), tuple(kept[oldest:])), scans, too_late
+    chunks = tuple(c for c in chunks if c.last_ns > kept[oldest].time_ns)
+    clock_ns = max(clock_ns, state.clock_ns)
+    return FusionState(clock_ns, (*chunks, *late), len(chunks), tuple(kept[oldest:]), credit), scans, too_late
+
+
+def _resumed(
+    settings: Settings, state: FusionState, first_ns: int, end_ns: int, idle: bool
+) -> tuple[tuple[Checkpoint, ...], int]:
+    """The checkpoints that scans are run from, where the earliest row that none has seen is of `first_ns`; and the credit left.
+
+    Late rows are taken in when the credit covers it, when they can wait no longer, or when nothing else is to be done.
+    """
+    per_scan = max(settings.rerun_tracks, 2 * (SCAN_TRACKS + len(state.tracks)))
+    new = (end_ns - state.closed_ns) // settings.scan_ns
+    credit = min(state.credit + new * per_scan, CREDIT_SCANS * per_scan)
+    before = tuple(c for c in state.checkpoints if c.time_ns < first_ns)
+    again = state.checkpoints[len(before) :]
+    if not again:
+        return state.checkpoints, credit
+    cost = sum(SCAN_TRACKS + len(c.tracks) for c in again)
+    if cost <= credit or idle or first_ns <= end_ns - settings.lateness_ns - settings.late_wait_ns:
+        return before, max(credit - cost, 0)
+    return state.checkpoints, credit
+
+
+def _split(
+    state: FusionState, oldest_ns: int, first_ns: int, resumed_ns: int
+) -> tuple[tuple[Chunk, ...], tuple[Chunk, ...]]:
+    """The chunks that scans after `resumed_ns` take rows from; and the late rows that wait, without those before `oldest_ns`."""
+    if first_ns > resumed_ns:
+        return state.chunks, ()
+    fresh = Chunk.joined(state.chunks[state.seen :])
+    return (*state.chunks[: state.seen], fresh.between(resumed_ns, NEVER_NS)), (fresh.between(oldest_ns, resumed_ns),)
 
 
 def _first_within(checkpoints: Sequence[Checkpoint], tracks_max: int) -> int:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from alerts.judge import AlertsState, untold
-from fusion.order import NEVER_NS, Chunk, FusionState, at_rest, chunk_of
+from fusion.order import NEVER_NS, Chunk, at_rest, chunk_of
 from model.detections import Detections
 from model.faults import Fault, FaultKind, fault_of
 from model.messages import Aside, Messages
@@ -175,7 +175,8 @@ def _with_rows(state: State, now_ns: int, checkpoints: int, seen: int) -> Base:
     def state_with(kept: list[int]) -> State:
         chunk = chunk_of(waiting.rows.take(np.array(kept, np.int64)), waiting.looks)
         fresh = (chunk,) if len(chunk.rows) or len(chunk.looks) else ()
-        after = FusionState(fusion.clock_ns, (*fusion.chunks[:seen], *fresh), seen, fusion.checkpoints[:checkpoints])
+        chunks = (*fusion.chunks[:seen], *fresh)
+        after = replace(fusion, chunks=chunks, seen=seen, checkpoints=fusion.checkpoints[:checkpoints])
         return replace(state, fusion=after)
 
     return Base(state_with, waiting.rows.sensor.tolist(), now_ns, rows=waiting.rows)

@@ -107,7 +107,7 @@ def replay(
         _opened(deliveries) as delivery_file,
         _opened(reasons) as reason_file,
     ):
-        settled = SettledScans(world.fusion.lateness_ns)
+        settled = SettledScans(world.fusion.reach_ns)
         for outcome in replayed(world, counted()):
             tally.count(outcome)
             for scan in settled.after(outcome.scans):

@@ -85,7 +85,7 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
         sensor_owners=tuple(s.owner for s in catalogue.sensors),
         gateways=catalogue.gateways,
         gateway=catalogue.gateway,
-        lateness_ns=settings.lateness_ns,
+        lateness_ns=settings.reach_ns,
     )
     return World(sectors, zones, catalogue, settings, ground)
 

@@ -60,6 +60,27 @@ def test_a_single_scan_of_more_tracks_than_all_checkpoints_may_hold_is_kept() ->
     assert len(state.tracks) == BOUNDED.tracks_max
 
 
+def test_rows_that_come_29_s_late_each_second_run_at_most_two_scans_again_for_each_new_one() -> None:
+    rationed, few = replace(Settings(), rerun_tracks=0), sensors(2, range_m=[2000.0, 2000.0])
+    state, closed, again, waits_s = at_rest(), 0, 0, []
+    for second in range(100):
+        walker = detections(second, [[1.5 * second, 0]], sensor=0)
+        late = detections(second - 29.0, [[1.5 * second - 43.5, 900]], sensor=1)
+        rows = Detections.joined([late.but(received_ns=walker.received_ns), walker])
+        newest_ns = state.closed_ns
+        state, fused = fuse(rationed, few, ONE_SECTOR, state, rows, Looks.none(), None)
+        assert not len(fused.too_late) or second < 30
+        assert state.closed_ns == T0 + (second - 1) * NS  # what is in time waits for nothing
+        closed += sum(s.time_ns > newest_ns for s in fused.scans)
+        again += sum(s.time_ns <= newest_ns for s in fused.scans)
+        waiting = [row for chunk in state.chunks[state.seen :] for row in chunk.rows.observed_ns.tolist()]
+        waits_s.append((state.closed_ns - min(waiting, default=state.closed_ns)) / NS)
+    assert again <= 2 * closed + 60
+    assert max(waits_s) <= 60
+    _, fused = fuse(rationed, few, ONE_SECTOR, state, Detections.none(), Looks.none(), T0 + 110 * NS)
+    assert len(fused.scans) > 20  # when nothing else arrives, they wait no longer
+
+
 def test_tracks_that_there_is_no_room_for_are_counted_and_told_by_sensor() -> None:
     world = shipped_world()
     world = replace(world, fusion=replace(world.fusion, tracks_max=5))

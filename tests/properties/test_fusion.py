@@ -18,6 +18,7 @@ from model.world import SensorColumns
 from tests.builders import ONE_SECTOR, T0, detections, sensors
 
 SETTINGS = Settings()
+RATIONED = Settings(rerun_tracks=0)  # late rows wait until in-time scans have earned their re-run
 LOOKING = np.linspace(-3, 3, 6)
 PLACES = 250.0 * np.stack([np.cos(LOOKING), np.sin(LOOKING)], axis=1)
 FEW = sensors(
@@ -74,7 +75,7 @@ def scene(seed: int, targets: int = 5, seconds: int = 12) -> Scene:
     return Scene(joined, looks).arriving(*nothing)
 
 
-def settled(batches: list[Scene], scans_end_ns: int | None = None) -> dict[int, Scan]:
+def settled(batches: list[Scene], fusion: Settings = SETTINGS) -> dict[int, Scan]:
     """The last word on every scan."""
     state: FusionState = at_rest()
     scans: dict[int, Scan] = {}
@@ -82,7 +83,7 @@ def settled(batches: list[Scene], scans_end_ns: int | None = None) -> dict[int, 
     for batch in [*batches, None]:
         rows, looks = (batch.rows, batch.looks) if batch else (Detections.none(), Looks.none())
         idle = None if batch else end_ns + 5 * NS
-        state, fused = fuse(SETTINGS, batches[0].sensors, ONE_SECTOR, state, rows, looks, idle)
+        state, fused = fuse(fusion, batches[0].sensors, ONE_SECTOR, state, rows, looks, idle)
         for scan in fused.scans:
             scans = {t: s for t, s in scans.items() if t <= scan.after_ns} | {scan.time_ns: scan}
     return scans
@@ -128,6 +129,24 @@ def test_in_whatever_order_rows_arrive_within_the_lateness_the_tracks_are_the_sa
     )
     # Times of receipt are not part of a track, so both orders may be compared to the bit.
     assert same(settled([whole]), settled([whole.arriving(late, looks_late)]))
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.floats(0, 40), min_size=1, max_size=30))
+def test_late_rows_that_wait_for_their_re_run_give_the_same_tracks_however_the_recording_is_cut(
+    seed: int, cuts: list[float]
+) -> None:
+    whole = scene(seed, seconds=25)
+    random = np.random.default_rng(seed)
+    late, looks_late = (
+        np.where(random.random(n) < 0.1, random.uniform(0, 29, n) * NS, 0).astype(np.int64)
+        for n in (len(whole.rows), len(whole.looks))
+    )
+    delayed = whole.arriving(late, looks_late)
+    times = T0 + (np.sort(cuts) * NS).astype(np.int64)
+    waited = settled([delayed], RATIONED)
+    assert same(settled([whole]), waited)
+    assert same(waited, settled(delayed.cut(times), RATIONED))
 
 
 @settings(max_examples=10, deadline=None)

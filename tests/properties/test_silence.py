@@ -123,7 +123,7 @@ def worlds(draw: st.DrawFn) -> World:
         habits=habits,
         inhibitions=inhibitions,
         sensors=silent,
-        lateness_ns=fusion.lateness_ns,
+        lateness_ns=fusion.reach_ns,
     )
     return replace(WORLD, ground=ground, fusion=fusion)
 
@@ -206,4 +206,4 @@ def test_what_falls_due_in_silence_does_so_at_the_same_second() -> None:
     frame = (1.0, f"{NATIVE}/{RADAR}", b'{"detections": []}')  # starts the event clock
     batch = messages(frame, (1.0, ACTION_TOPIC, json.dumps(quiet).encode()))
     strides, plain = assert_same(replace(WORLD, ground=ground), batch, T0 + 3000 * NS)
-    assert strides < plain / 10
+    assert strides < plain / 8
