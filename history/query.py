@@ -1,12 +1,15 @@
-"""What the command line shows of the history: JSON lines, CSV, or rows for a table, with times as people write them."""
+"""What the command line shows of the history: JSON lines, CSV, or rows for a table, with times as people write them;
+or a Parquet file, with the columns as they are stored."""
 
 import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from model.time import iso_from_ns
 
@@ -32,6 +35,16 @@ def as_csv(rows: pa.Table) -> Iterator[str]:
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(values)
         yield text.getvalue()
+
+
+def write_parquet(rows: pa.Table, path: Path) -> None:
+    """One file with the columns of the store itself, whole or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        pq.write_table(rows, fresh, compression="zstd")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _short(value: Any) -> Any:

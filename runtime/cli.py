@@ -21,7 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from alerts.outbox import UnknownAlert
-from history.query import as_csv, as_json_lines, readable
+from history.query import as_csv, as_json_lines, readable, write_parquet
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
 from model.liveness import ALIVE
@@ -52,6 +52,8 @@ from runtime.status_text import show_status
 from runtime.world import world_of
 from sensors.journal import read_whole
 from sensors.keys import KeyUnusable
+
+ROWS_SHOWN, ALL_ROWS = 1000, 2**62  # of a history, on a terminal and in a file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -265,9 +267,10 @@ def history(
     box: Annotated[str, typer.Option(help="south,west,north,east in degrees")] = "",
     sensor: Annotated[str | None, typer.Option(help="Only of this sensor")] = None,
     track: Annotated[str | None, typer.Option(help="Only of this track")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 1000,
+    limit: Annotated[int | None, typer.Option(min=1, help="1000 unless given; with --parquet, all")] = None,
     as_json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file, for DuckDB, pandas or R")] = None,
     reason: Reason = "",
     by: By = "",
 ) -> None:
@@ -285,12 +288,17 @@ def history(
         raise typer.BadParameter("--box takes four numbers: south,west,north,east.")
     if bounds is not None and "lat" not in SCHEMAS[kind].names:
         raise typer.BadParameter(f"{kind} have no place of their own; leave out --box and ask for a --track.")
-    query = Query(kind, from_ns, to_ns, bounds, sensor, track, limit)
+    rows_max = limit or (ROWS_SHOWN if parquet is None else ALL_ROWS)
+    query = Query(kind, from_ns, to_ns, bounds, sensor, track, rows_max)
     audited(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
     store = history_of(c)
     rows = store.query(query)
     for text in store.damaged:
         people.print(text, markup=False)
+    if parquet is not None:
+        write_parquet(rows, parquet)
+        people.print(f"{rows.num_rows:,} rows in {parquet}.", markup=False)
+        return
     if as_json or csv:
         for line in as_json_lines(rows) if as_json else as_csv(rows):
             print(line)
@@ -299,8 +307,8 @@ def history(
     for row in readable(rows):
         table.add_row(*(str(v) for v in row.values()))
     Console().print(table)
-    if rows.num_rows == limit:
-        people.print(f"Cut at {limit} rows: --limit gives more.", markup=False)
+    if rows.num_rows == rows_max:
+        people.print(f"Cut at {rows_max} rows: --limit gives more.", markup=False)
 
 
 def _summary(tally: Tally, as_json: bool) -> None:
