@@ -42,6 +42,7 @@ def sectors_along(lat: Array, lon: Array, span_m: float = 100_000.0, margin_m: f
 
     The points' bounding box is cut along its longer side, so that a border's sectors lie in a row.
     """
+    lon = _unbroken(lon)
     low, high = np.array([lat.min(), lon.min()]), np.array([lat.max(), lon.max()])
     stretch = np.array([1.0, np.cos(np.radians((low[0] + high[0]) / 2))]) * EARTH_M_PER_DEGREE
     along = int(np.argmax((high - low) * stretch))
@@ -56,7 +57,19 @@ def sectors_along(lat: Array, lon: Array, span_m: float = 100_000.0, margin_m: f
         middle, beside = (first + last) / 2, (across.min() + across.max()) / 2
         centres.append((middle, beside) if along == 0 else (beside, middle))
     reach = max(span_m, float(((high - low) * stretch).min())) / 2 + margin_m
-    return Sectors(tuple(float(c[0]) for c in centres), tuple(float(c[1]) for c in centres), reach)
+    return Sectors(
+        tuple(float(c[0]) for c in centres),
+        tuple(float(c[1]) - (360 if c[1] >= 180 else 0) for c in centres),
+        reach,
+    )
+
+
+def _unbroken(lon: Array) -> Array:
+    """Longitudes without a step where a site lies across the antimeridian: its widest gap lies opposite."""
+    around = np.sort(lon)
+    gaps = np.diff(around, append=around[0] + 360)
+    widest = int(gaps.argmax())
+    return lon if widest == len(around) - 1 else np.where(lon <= around[widest], lon + 360, lon)
 
 
 def sector_of(sectors: Sectors, lat: Array, lon: Array) -> Rows:
@@ -111,9 +124,18 @@ def convergence(sectors: Sectors, sector: Rows, position: Array) -> Array:
     return -np.arctan2(north[:, 0], north[:, 1])
 
 
+def nearest_sector(sectors: Sectors, lat: Array, lon: Array) -> Rows:
+    """(n,) the sector whose centre is nearest, however far away."""
+    return sector_of(Sectors(sectors.lat, sectors.lon, np.inf), lat, lon)
+
+
 def geocentric_from_plane(sectors: Sectors, sector: Rows, position: Array) -> Array:
     """(n, 3) m earth-centred: distances between places of different sectors."""
-    lat, lon = wgs84_from_plane(sectors, sector, position)
+    return geocentric_from_wgs84(*wgs84_from_plane(sectors, sector, position))
+
+
+def geocentric_from_wgs84(lat: Array, lon: Array) -> Array:
+    """(n, 3) m earth-centred. Straight distances between places near each other are those on the ground: over 10 km to 1 mm."""
     x, y, z = _geocentric().transform(lon, lat, np.zeros(len(lat)))
     return np.stack([x, y, z], axis=-1)
 

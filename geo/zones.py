@@ -209,14 +209,18 @@ def _in_plane(sectors: Sectors, k: int, shapes: Sequence[shapely.Geometry]) -> N
     out = np.empty(len(shapes), np.object_)
     reach_deg = 2 * sectors.reach_m / 111_195.0
     stretch = 1 / max(np.cos(np.radians(sectors.lat[k])), 0.1)
-    window = shapely.box(
+    window: shapely.Geometry = shapely.box(
         sectors.lon[k] - reach_deg * stretch,
         sectors.lat[k] - reach_deg,
         sectors.lon[k] + reach_deg * stretch,
         sectors.lat[k] + reach_deg,
     )
+    west, _, east, _ = shapely.bounds(window)
+    over = np.array([360.0 * (int(west < -180) - int(east > 180)), 0.0])
+    if over.any():  # the other side of the antimeridian
+        window = shapely.union(window, shapely.transform(window, lambda lonlat: lonlat + over))
     for i, shape in enumerate(shapes):
-        near = shape if window.contains(shape) else shapely.intersection(shape, window)
+        near = shape if shapely.contains(window, shape) else shapely.intersection(shape, window)
         dense = shapely.segmentize(near, DENSE_DEG)
         out[i] = shapely.transform(
             dense,
@@ -228,7 +232,7 @@ def _in_plane(sectors: Sectors, k: int, shapes: Sequence[shapely.Geometry]) -> N
 def _edges(shapes: NDArray[np.object_]) -> Edges:
     starts, ends, line = [np.zeros((0, 2))], [np.zeros((0, 2))], [np.zeros(0, np.int64)]
     for number, shape in enumerate(shapes):
-        for part in shapely.get_parts(shape):
+        for part in shapely.get_parts(shape) if not shape.is_empty else ():
             points = shapely.get_coordinates(part)
             points = points[np.r_[True, (np.diff(points, axis=0) != 0).any(axis=1)]]
             starts.append(points[:-1])

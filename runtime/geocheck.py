@@ -30,10 +30,16 @@ class Plan:
     """Degrees laid out so that distances about some place are right to a few percent, which is enough to find slips."""
 
     def __init__(self, about: shapely.Geometry) -> None:
-        self._stretch = float(np.cos(np.radians(shapely.get_coordinates(about)[:, 1].mean())))
+        lon, lat = shapely.get_coordinates(about).T
+        self._stretch = float(np.cos(np.radians(lat.mean())))
+        self._middle = float(np.degrees(np.angle(np.exp(1j * np.radians(lon)).mean())))
 
     def drawn(self, shape: Any) -> Any:
-        return shapely.transform(shape, lambda xy: xy * [self._stretch, 1.0])
+        """With longitudes counted from the middle, so that the antimeridian tears nothing."""
+        return shapely.transform(shape, lambda xy: self._from_middle(xy) * [self._stretch, 1.0])
+
+    def _from_middle(self, lonlat: Array) -> Array:
+        return np.stack([(lonlat[:, 0] - self._middle + 180) % 360 - 180, lonlat[:, 1]], axis=1)
 
     def km(self, one: Any, other: Any) -> Array:
         """Distances between WGS84 shapes, along the earth between the points that are nearest on the plan."""
@@ -119,10 +125,22 @@ def slip(shape: shapely.Geometry, near: shapely.Geometry) -> str:
 
 def _sizes(reading: Reading, c: Configuration) -> None:
     for at, most_km in _measured(c):
+        if _tears(at.geometry):
+            wrong = "has an edge that goes around the earth, or crosses the antimeridian."
+            hint = "Where it crosses the antimeridian, cut it there: one part ends at 180, the other begins at -180."
+            reading.wrong(at.file, at.entry, "geometry", wrong, hint)
+            continue
         across = Plan(at.geometry).across_km(at.geometry)
         if across > most_km:
             wrong = f"reaches over {across:,.0f} km."
             reading.wrong(at.file, at.entry, "geometry", wrong, "One of its points is probably mistyped.")
+
+
+def _tears(shape: shapely.Geometry) -> bool:
+    """Is there an edge that is longer the way it is written than the other way round?"""
+    parts = [shapely.boundary(shape) if shapely.get_dimensions(shape) == 2 else shape]
+    edges = [np.diff(shapely.get_coordinates(line)[:, 0]) for line in shapely.get_parts(parts)]
+    return any(float(np.abs(edge).max(initial=0.0)) > 180 for edge in edges)
 
 
 def _measured(c: Configuration) -> Iterator[tuple[Drawn[Any], float]]:

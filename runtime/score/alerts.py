@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.incidents import ALONE
-from geo.frames import plane_from_wgs84, sector_of
+from geo.frames import geocentric_from_wgs84
 from model.time import NS, ns_from_iso
 from runtime.advance import World
 from runtime.score.happenings import Happening, Path, happenings_of, paths_of
 from runtime.score.score import BadTable, Row
 
+Array = NDArray[np.float64]
 NEAR_M = 100.0  # a track is of the target that is nearest, if it is this near
 SLACK_S = 60  # an alert may come this long before a happening is counted to begin, or after it is counted to have ended
 
@@ -69,7 +71,7 @@ def score_alerts(
     """Alerts per true happening, what was missed, and how soon; rules about sensors aside."""
     paths = paths_of(world, truth)
     happened = happenings_of(world, paths)
-    alerts = _alerts(world, paths, revisions, _targets_of(world, paths, tracks))
+    alerts = _alerts(paths, revisions, _targets_of(paths, tracks))
     matched: dict[int, list[Told]] = defaultdict(list)
     false: list[Told] = []
     for alert in alerts:
@@ -107,9 +109,7 @@ def _named(happening: Happening) -> str:
     return f"{deed.target} {deed.rule} at {np.datetime64(deed.second, 's')}Z, {len(happening.targets)} in it"
 
 
-def _alerts(
-    world: World, paths: dict[str, Path], revisions: Iterable[Revision], targets: dict[str, set[str]]
-) -> list[Told]:
+def _alerts(paths: dict[str, Path], revisions: Iterable[Revision], targets: dict[str, set[str]]) -> list[Told]:
     by_key: dict[str, list[Revision]] = defaultdict(list)
     for revision in revisions:
         by_key[revision.alert].append(revision)
@@ -118,7 +118,7 @@ def _alerts(
         first, last = told[0], told[-1]
         if first.reason["kind"] in ALONE:
             continue
-        nearby = _nearest(world, paths, first)
+        nearby = _nearest(paths, first)
         named = [nearby | {t for s in r.subjects for t in targets.get(s, ())} for r in (first, last)]
         alerts.append(
             Told(
@@ -134,24 +134,24 @@ def _alerts(
     return alerts
 
 
-def _targets_of(world: World, paths: dict[str, Path], tracks: Iterable[tuple[int, Row]]) -> dict[str, set[str]]:
+def _targets_of(paths: dict[str, Path], tracks: Iterable[tuple[int, Row]]) -> dict[str, set[str]]:
     """Which targets each track was of: those that it was nearest to for a tenth of its time or more."""
     at: dict[int, list[tuple[str, float, float]]] = defaultdict(list)
     for time_ns, row in tracks:
         at[time_ns // NS].append((row.track, row.lat, row.lon))
-    there: dict[int, list[tuple[str, float, float]]] = defaultdict(list)
+    there: dict[int, list[tuple[str, Array]]] = defaultdict(list)
     for path in paths.values():
-        for second, (x, y) in zip(path.second.tolist(), path.place.tolist(), strict=True):
-            there[second].append((path.target, x, y))
+        for second, place in zip(path.second.tolist(), path.earth, strict=True):
+            there[second].append((path.target, place))
     votes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     lengths: dict[str, int] = defaultdict(int)
     for second, rows in at.items():
-        places = _plane(world, np.array([lat for _, lat, _ in rows]), np.array([lon for _, _, lon in rows]))
+        places = geocentric_from_wgs84(np.array([lat for _, lat, _ in rows]), np.array([lon for _, _, lon in rows]))
         for name, _, _ in rows:
             lengths[name] += 1
         if not there[second]:
             continue
-        apart = np.hypot(*(places[:, None] - np.array([(x, y) for _, x, y in there[second]])[None]).transpose(2, 0, 1))
+        apart = np.linalg.norm(places[:, None] - np.array([place for _, place in there[second]])[None], axis=2)
         for (name, _, _), away in zip(rows, apart, strict=True):
             nearest = int(away.argmin())
             if away[nearest] <= NEAR_M:
@@ -162,18 +162,14 @@ def _targets_of(world: World, paths: dict[str, Path], tracks: Iterable[tuple[int
     }
 
 
-def _nearest(world: World, paths: dict[str, Path], revision: Revision) -> set[str]:
+def _nearest(paths: dict[str, Path], revision: Revision) -> set[str]:
     """The target that stood nearest to where an alert says it happened."""
     second = ns_from_iso(revision.observed) // NS
-    (place,) = _plane(world, np.array([revision.lat]), np.array([revision.lon]))
+    (place,) = geocentric_from_wgs84(np.array([revision.lat]), np.array([revision.lon]))
     found = []
     for path in paths.values():
         i = int(np.searchsorted(path.second, second))
         if i < len(path.second) and path.second[i] - second <= 1:
-            found.append((float(np.hypot(*(path.place[i] - place))), path.target))
+            found.append((float(np.linalg.norm(path.earth[i] - place)), path.target))
     best = min(found, default=(np.inf, ""))
     return {best[1]} if best[0] <= NEAR_M else set()
-
-
-def _plane(world: World, lat: Any, lon: Any) -> Any:
-    return plane_from_wgs84(world.sectors, sector_of(world.sectors, lat, lon), lat, lon)

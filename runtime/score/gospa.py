@@ -25,10 +25,10 @@ class Gospa:
 
 
 def gospa(truth: Array, tracks: Array, c_m: float = 100.0, p: float = 2.0) -> Gospa:
-    """Between truth (n, 2) and tracks (m, 2), metres."""
+    """Between truth (n, d) and tracks (m, d), metres."""
     if not len(truth) or not len(tracks):
         return _of(0.0, len(truth), len(tracks), np.zeros((0, 2), np.int64), c_m, p)
-    away = np.hypot(*(truth[:, None] - tracks[None]).transpose(2, 0, 1))
+    away = np.linalg.norm(truth[:, None] - tracks[None], axis=2)
     # A pair farther than c costs as much as a miss and a false track together, so it is none.
     cost = np.minimum(away, c_m) ** p
     row, column = linear_sum_assignment(cost)

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from alerts.rules import Rule
-from geo.frames import plane_from_wgs84, sector_of
+from geo.frames import NOWHERE, geocentric_from_plane, geocentric_from_wgs84, plane_from_wgs84, sector_of
 from geo.zones import distance_m, offset_m
 from model.alerts import EventKind
 from model.classes import CLASS_INDEX
@@ -42,11 +42,12 @@ class Path:
     plate: str
     second: NDArray[np.int64]  # (n,) since the epoch
     sector: NDArray[np.int16]  # (n,)
-    place: Array  # (n, 2) m
+    place: Array  # (n, 2) m in the plane of its sector at that second, for lines and zones
+    earth: Array  # (n, 3) m earth-centred, for distances to others and between seconds
     in_view: NDArray[np.bool_]  # (n,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Deed:
     """What one target did, under one rule."""
 
@@ -54,7 +55,7 @@ class Deed:
     rule: str
     kind: EventKind
     second: int
-    place: tuple[float, float]
+    earth: Array  # (3,) m
     seen: bool  # its target was in view about that time for long enough
 
 
@@ -73,7 +74,7 @@ class Happening:
 
 
 def paths_of(world: World, truth: Iterable[tuple[int, Row]]) -> dict[str, Path]:
-    """By target, from the rows of a truth file."""
+    """By target, from the rows of a truth file; without the seconds that it was beyond every sector, where nothing is judged."""
     rows: dict[str, list[tuple[int, Row]]] = defaultdict(list)
     for time_ns, row in truth:
         rows[row.target].append((time_ns // NS, row))
@@ -82,16 +83,21 @@ def paths_of(world: World, truth: Iterable[tuple[int, Row]]) -> dict[str, Path]:
         said.sort(key=lambda pair: pair[0])
         lat, lon = np.array([r.lat for _, r in said]), np.array([r.lon for _, r in said])
         sector = sector_of(world.sectors, lat, lon)
+        inside = sector != NOWHERE
+        if not inside.any():
+            continue
+        lat, lon, sector = lat[inside], lon[inside], sector[inside]
         first = said[0][1]
         paths[target] = Path(
             target,
             str(first.class_),
             first.unit,
             first.plate,
-            np.array([s for s, _ in said]),
+            np.array([s for s, _ in said])[inside],
             sector,
             plane_from_wgs84(world.sectors, sector, lat, lon),
-            np.array([r.in_view for _, r in said]),
+            geocentric_from_wgs84(lat, lon),
+            np.array([r.in_view for _, r in said])[inside],
         )
     return paths
 
@@ -120,8 +126,9 @@ def _deeds(world: World, path: Path, seen_s: int) -> Iterable[Deed]:
 
 def _deed(path: Path, rule: Rule, at: int, seen_s: int) -> Deed:
     near = np.abs(path.second - path.second[at]) <= ABOUT_S
-    x, y = path.place[at].tolist()
-    return Deed(path.target, rule.id, rule.kind, int(path.second[at]), (x, y), int(path.in_view[near].sum()) >= seen_s)
+    return Deed(
+        path.target, rule.id, rule.kind, int(path.second[at]), path.earth[at], int(path.in_view[near].sum()) >= seen_s
+    )
 
 
 def _crossed(world: World, rule: Rule, line: int, path: Path) -> list[int]:
@@ -181,9 +188,11 @@ def _read(world: World, rule: Rule, path: Path, seen_s: int) -> Iterable[Deed]:
     """Past a plate reader, with a plate that is watched."""
     if not path.plate or token(world.catalogue.plate_key, path.plate) not in rule.watch_list.token:
         return
+    columns = world.catalogue.columns
+    readers = geocentric_from_plane(world.sectors, columns.sector, columns.position)
     for row, sensor in enumerate(world.catalogue.sensors):
         if sensor.kind == "plate_reader":
-            apart = np.hypot(*(path.place - world.catalogue.columns.position[row]).T)
+            apart = np.linalg.norm(path.earth - readers[row], axis=1)
             near = (apart <= world.catalogue.columns.range_m[row]) & path.in_view
             for start in np.flatnonzero(np.diff(np.r_[False, near].astype(int)) > 0).tolist():
                 yield _deed(path, rule, start, min(seen_s, 1))
@@ -201,10 +210,10 @@ def _groups(rule: Rule, paths: dict[str, Path], seen_s: int) -> Iterable[Deed]:
             seconds[int(path.second[i])].append((path, i))
     since: dict[str, tuple[int, int]] = {}
     for second, there in sorted(seconds.items()):
-        places = np.array([p.place[i] for p, i in there])
+        places = np.array([p.earth[i] for p, i in there])
         velocity = np.array([_velocity(p, i) for p, i in there])
         pairs = KDTree(places).query_pairs(rule.within_m, output_type="ndarray")
-        pairs = pairs[np.hypot(*(velocity[pairs[:, 0]] - velocity[pairs[:, 1]]).T) <= ALIKE_MPS]
+        pairs = pairs[np.linalg.norm(velocity[pairs[:, 0]] - velocity[pairs[:, 1]], axis=1) <= ALIKE_MPS]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(there),) * 2)
         _, label = connected_components(graph)
         size = np.bincount(label)[label]
@@ -241,32 +250,32 @@ def _near(paths: dict[str, Path], rule: Rule, happenings: list[Happening], deed:
         return None
     going = _velocity_at(paths[deed.target], deed.second)
     near = (
-        (float(np.hypot(*(place - deed.place))), -happening.start, happening)
+        (float(np.linalg.norm(place - deed.earth)), -happening.start, happening)
         for happening in happenings
         for doer in {d.target for d in happening.deeds if deed.second - d.second <= rule.join_ns // NS}
         for place in _places_at(paths[doer], deed.second)
-        if np.hypot(*(_velocity_at(paths[doer], deed.second) - going)) <= ALIKE_MPS
+        if np.linalg.norm(_velocity_at(paths[doer], deed.second) - going) <= ALIKE_MPS
     )
     apart_m, _, nearest = min(near, default=(np.inf, 0, None), key=lambda found: found[:2])
     return nearest if apart_m <= rule.join_m else None
 
 
 def _places_at(path: Path, second: int) -> Array:
-    """(0 or 1, 2) where it was, or was last."""
+    """(0 or 1, 3) where it was, or was last."""
     i = int(np.searchsorted(path.second, second, side="right")) - 1
-    return path.place[max(i, 0) : max(i, 0) + 1]
+    return path.earth[max(i, 0) : max(i, 0) + 1]
 
 
 def _velocity_at(path: Path, second: int) -> Array:
-    """(2,) m/s, of late, or before it went."""
+    """(3,) m/s, of late, or before it went."""
     return _velocity(path, max(int(np.searchsorted(path.second, second, side="right")) - 1, 0))
 
 
 def _velocity(path: Path, i: int) -> Array:
-    """(2,) m/s, over the way that it has come lately; of the first second, over the way that it goes."""
+    """(3,) m/s, over the way that it has come lately; of the first second, over the way that it goes."""
     before = int(np.searchsorted(path.second, path.second[i] - COURSE_S))
     j = i if i > before else min(i + 1, len(path.second) - 1)
-    return np.asarray((path.place[j] - path.place[before]) / max(float(path.second[j] - path.second[before]), 1.0))
+    return np.asarray((path.earth[j] - path.earth[before]) / max(float(path.second[j] - path.second[before]), 1.0))
 
 
 def _last_seen(path: Path, second: int, break_s: int) -> int:

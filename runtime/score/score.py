@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.frames import plane_from_wgs84, sector_of, sectors_along
+from geo.frames import geocentric_from_wgs84
 from model.time import NS, ns_from_iso
 from runtime.score.gospa import gospa
 
@@ -37,7 +37,7 @@ class Row(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Table:
-    """Positions by scan: for each whole second, names and places (n, 2) m."""
+    """Positions by scan: for each whole second, names and places (n, d) m."""
 
     scans: dict[int, tuple[list[str], Array]]
 
@@ -76,14 +76,14 @@ def score(
 
 
 def compared(targets: Table, found: Table, c_m: float = 100.0, p: float = 2.0) -> dict[str, Any]:
-    """The figures of `score` for two tables in one plane."""
+    """The figures of `score` for two tables of places in one frame: a plane, or the earth-centred one."""
     distances, localisations, missed, false = [], [], [], []
     matched: dict[str, str] = {}
     switches, matches, held, there, accuracy = 0, 0, 0, 0, []
     changes: dict[str, set[str]] = defaultdict(set)
     spurious, ambiguous, total = 0, 0, 0
     for time_ns, (names, places) in sorted(targets.scans.items()):
-        ids, at = found.scans.get(time_ns, ([], np.zeros((0, 2))))
+        ids, at = found.scans.get(time_ns, ([], places[:0]))
         result = gospa(places, at, c_m, p)
         distances.append(result.distance)
         localisations.append(result.localisation)
@@ -93,12 +93,12 @@ def compared(targets: Table, found: Table, c_m: float = 100.0, p: float = 2.0) -
             switches += matched.get(names[a], ids[b]) != ids[b]
             matched[names[a]] = ids[b]
             changes[names[a]].add(ids[b])
-            accuracy.append(float(np.hypot(*(places[a] - at[b]))))
+            accuracy.append(float(np.linalg.norm(places[a] - at[b])))
             matches += 1
         there += len(names)
         total += len(ids)
         if len(names) and len(ids):
-            near = np.hypot(*(places[:, None] - at[None]).transpose(2, 0, 1)) < c_m
+            near = np.linalg.norm(places[:, None] - at[None], axis=2) < c_m
             held += int(near.any(axis=1).sum())
             ambiguous += int(near.any(axis=0).sum())
             spurious += int((~near.any(axis=0)).sum())
@@ -125,17 +125,16 @@ def compared(targets: Table, found: Table, c_m: float = 100.0, p: float = 2.0) -
 
 
 def _tables(tracks: list[tuple[int, Row]], truth: list[tuple[int, Row]], memory_s: float) -> tuple[Table, Table]:
-    """Both in the plane of one sector, the truth cut to what counts."""
+    """Both earth-centred, so that no extent bends them; the truth cut to what counts."""
     if not truth:
         raise BadTable("The truth is empty: there is nothing to score by.")
     lat = np.array([r.lat for _, r in (*truth, *tracks)])
     lon = np.array([r.lon for _, r in (*truth, *tracks)])
-    sectors = sectors_along(lat, lon, span_m=1e7)
-    xy = plane_from_wgs84(sectors, np.zeros_like(sector_of(sectors, lat, lon)), lat, lon)
+    there = geocentric_from_wgs84(lat, lon)
     counted: dict[int, tuple[list[str], list[Array]]] = {time_ns: ([], []) for time_ns, _ in truth}
     seen_ns: dict[str, int] = {}
     for (time_ns, row), place in sorted(
-        zip(truth, xy[: len(truth)], strict=True), key=lambda x: (x[0][0], x[0][1].target)
+        zip(truth, there[: len(truth)], strict=True), key=lambda x: (x[0][0], x[0][1].target)
     ):
         if row.in_view:
             seen_ns[row.target] = time_ns
@@ -143,11 +142,11 @@ def _tables(tracks: list[tuple[int, Row]], truth: list[tuple[int, Row]], memory_
             counted[time_ns][0].append(row.target)
             counted[time_ns][1].append(place)
     found: dict[int, tuple[list[str], list[Array]]] = defaultdict(lambda: ([], []))
-    for (time_ns, row), place in zip(tracks, xy[len(truth) :], strict=True):
+    for (time_ns, row), place in zip(tracks, there[len(truth) :], strict=True):
         found[time_ns][0].append(row.track)
         found[time_ns][1].append(place)
-    return Table({t: (n, np.array(p).reshape(-1, 2)) for t, (n, p) in counted.items()}), Table(
-        {t: (n, np.array(p).reshape(-1, 2)) for t, (n, p) in found.items()}
+    return Table({t: (n, np.array(p).reshape(-1, 3)) for t, (n, p) in counted.items()}), Table(
+        {t: (n, np.array(p).reshape(-1, 3)) for t, (n, p) in found.items()}
     )
 
 

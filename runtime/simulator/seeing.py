@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from geo.frames import convergence, wgs84_from_plane
+from geo.frames import convergence, plane_from_plane, wgs84_from_plane
 from model.messages import Messages
 from model.time import MS, NS, iso_from_ns
 from runtime.advance import World
@@ -53,6 +53,7 @@ class Site:
         self.passing: dict[tuple[int, int], tuple[int, int]] = {}
         self.rest_until = np.zeros(n)
         self.uplinks = np.zeros(n, np.int64)
+        self.charted: tuple[int, dict[int, tuple[Array, Array]]] = (-1, {})
 
     def silent(self, sensor: int, second: int) -> bool:
         return any(
@@ -63,7 +64,8 @@ class Site:
     def within(self, sensor: int, second: int) -> tuple[NDArray[np.int64], Array]:
         """Targets that the sensor has in reach at its own instant of this second, and where: true east and north of it."""
         t = self.targets
-        there = t.position[second] + self.phase_s[sensor] * t.velocity[second]
+        position, velocity = self.chart(second, int(self.catalogue.columns.sector[sensor]))
+        there = position + self.phase_s[sensor] * velocity
         offset = (there - self.foot[sensor]) @ self.to_true[sensor].T
         near = t.active[second] & (np.hypot(offset[:, 0], offset[:, 1]) <= self.catalogue.columns.range_m[sensor])
         rows = np.flatnonzero(near)
@@ -73,6 +75,24 @@ class Site:
             inside = np.isfinite(pixel).all(1) & (pixel >= 0).all(1) & (pixel < size).all(1)
             rows = rows[inside]
         return rows, offset[rows]
+
+    def chart(self, second: int, sector: int) -> tuple[Array, Array]:
+        """(n, 2) m and (n, 2) m/s of all targets in a sector's plane."""
+        if self.charted[0] != second:
+            self.charted = (second, {})
+        found = self.charted[1].get(sector)
+        if found is None:
+            found = self.charted[1][sector] = self._chart(second, sector)
+        return found
+
+    def _chart(self, second: int, sector: int) -> tuple[Array, Array]:
+        t, there = self.targets, np.full(len(self.targets.ids), sector, np.int16)
+        position, velocity = t.position[second], t.velocity[second]
+        if (t.sector == sector).all():
+            return position, velocity
+        here = plane_from_plane(self.world.sectors, t.sector, there, position)
+        after = plane_from_plane(self.world.sectors, t.sector, there, position + velocity)
+        return here, after - here
 
     def time_ns(self, sensor: int, second: int) -> int:
         return self.start_ns + second * NS + round(float(self.phase_s[sensor]) * 1e6) * 1000
@@ -116,7 +136,7 @@ def simulated(world: World, exercise: Exercise, start_ns: int) -> tuple[Messages
 def _truth(site: Site, second: int, in_view: set[int]) -> Iterator[dict[str, object]]:
     rows = np.flatnonzero(site.targets.active[second])
     position = site.targets.position[second, rows]
-    lat, lon = wgs84_from_plane(site.world.sectors, np.zeros(len(rows), np.int16), position)
+    lat, lon = wgs84_from_plane(site.world.sectors, site.targets.sector[rows], position)
     time = iso_from_ns(site.start_ns + second * NS)
     for i, row in enumerate(rows.tolist()):
         yield {
@@ -143,7 +163,7 @@ def _units(site: Site, second: int) -> Iterator[Sent]:
             continue
         named.add(unit)
         said = t.position[second, row] + site.random.normal(0, UNIT_SIGMA_M, 2)
-        lat, lon = wgs84_from_plane(site.world.sectors, np.zeros(1, np.int16), said[None])
+        lat, lon = wgs84_from_plane(site.world.sectors, t.sector[row : row + 1], said[None])
         time_ns = site.start_ns + second * NS
         payload = {"time": iso_from_ns(time_ns), "lat": float(lat[0]), "lon": float(lon[0]), "sigma_m": UNIT_SIGMA_M}
         topic = f"{site.feed['native'].topic}/units/{unit}"

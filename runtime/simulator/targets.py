@@ -1,26 +1,37 @@
-"""How targets move: along their path, at a speed that wavers, with rests, beside the middle of the way."""
+"""How targets move: along their path, at a speed that wavers, with rests, beside the middle of the way.
 
+A path is as long as a border may be, so it is cut into pieces along the geodesic, each as long as it is in the plane of its own
+sector. Where a target is, is then held in the plane of the sector in which its path begins: that plane is only a chart, which
+goes back to latitude and longitude exactly.
+"""
+
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from pyproj import Geod
 
-from geo.frames import Sectors, plane_from_wgs84
+from geo.frames import Sectors, nearest_sector, plane_from_wgs84
 from runtime.simulator.exercise import Exercise, Targets
 
 Array = NDArray[np.float64]
+# Within so long a piece a plane's scale is as good as constant: to 2 parts in 10,000 at 300 km from its centre.
+PIECE_M = 20_000.0
+ELLIPSOID = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
 class Moving:
-    """n targets over T whole seconds, in the plane of sector 0 of the site."""
+    """n targets over T whole seconds, each in the plane of one sector."""
 
     ids: tuple[str, ...]
     classes: tuple[str, ...]
     plates: tuple[str, ...]
     units: tuple[str, ...]  # the unit that each belongs to; empty: none
     groups: tuple[str, ...]  # who go together have the same: the exercise's entry, and which wave of it
+    sector: NDArray[np.int16]  # (n,)
     position: Array  # (T, n, 2) m
     velocity: Array  # (T, n, 2) m/s
     active: NDArray[np.bool_]  # (T, n)
@@ -44,15 +55,17 @@ def moving(exercise: Exercise, sectors: Sectors, random: Generator) -> Moving:
                 ways.append(_way(group, start_s, exercise.duration_s, sectors, random))
     if not ways:
         nothing = np.zeros((exercise.duration_s + 1, 0, 2))
-        return Moving((), (), (), (), (), nothing, nothing, np.zeros((exercise.duration_s + 1, 0), np.bool_))
-    position = np.stack([p for p, _ in ways], axis=1)
-    active = np.stack([a for _, a in ways], axis=1)
+        none = np.zeros(0, np.int16)
+        return Moving((), (), (), (), (), none, nothing, nothing, np.zeros((exercise.duration_s + 1, 0), np.bool_))
+    position = np.stack([p for _, p, _ in ways], axis=1)
+    active = np.stack([a for _, _, a in ways], axis=1)
     return Moving(
         tuple(ids),
         tuple(classes),
         tuple(plates),
         tuple(units),
         tuple(groups),
+        np.array([sector for sector, _, _ in ways], np.int16),
         position,
         np.gradient(position, axis=0),
         active,
@@ -61,30 +74,49 @@ def moving(exercise: Exercise, sectors: Sectors, random: Generator) -> Moving:
 
 def _way(
     group: Targets, start_s: float, duration_s: int, sectors: Sectors, random: Generator
-) -> tuple[Array, NDArray[np.bool_]]:
-    """(T, 2) m and (T,) while it is there, for one member."""
+) -> tuple[int, Array, NDArray[np.bool_]]:
+    """Its sector, (T, 2) m in that plane, and (T,) while it is there, for one member."""
     seconds = np.arange(duration_s + 1.0)
-    latlon = np.array(group.path)
-    points = plane_from_wgs84(sectors, np.zeros(len(latlon), np.int16), latlon[:, 0], latlon[:, 1])
+    lat, lon, stop = _pieces(group.path)
+    sector = nearest_sector(sectors, lat, lon)
+    points = plane_from_wgs84(sectors, np.full_like(sector, sector[0]), lat, lon)
     aside = random.normal(0, group.spread_m / 2, 2)
     roaming = _wavering(random, len(seconds), 60.0)[:, None] * [1, 0] + _wavering(random, len(seconds), 60.0)[
         :, None
     ] * [0, 1]
     wander = aside + roaming * group.roam_m + np.stack([_wavering(random, len(seconds), 15.0) for _ in "xy"], axis=1)
     if len(points) == 1:
-        return points[0] + wander, seconds >= start_s
-    leg = np.hypot(*np.diff(points, axis=0).T)
+        return int(sector[0]), points[0] + wander, seconds >= start_s
+    leg = np.hypot(
+        *(
+            plane_from_wgs84(sectors, sector[:-1], lat[1:], lon[1:])
+            - plane_from_wgs84(sectors, sector[:-1], lat[:-1], lon[:-1])
+        ).T
+    )
     along = np.r_[0.0, np.cumsum(leg)]
     speed = group.speed_mps * np.clip(1 + 0.12 * _wavering(random, len(seconds), 20.0), 0.5, 1.5)
     walked = np.where(seconds > start_s, speed, 0.0).cumsum()
     for pause in sorted(group.pause, key=lambda p: p.at):
-        reached = int(np.searchsorted(walked, along[pause.at]))
+        reached = int(np.searchsorted(walked, along[stop[pause.at]]))
         walked = np.r_[
             walked[:reached], np.full(int(pause.for_s), walked[min(reached, len(walked) - 1)]), walked[reached:]
         ]
         walked = walked[: len(seconds)]
     position = np.stack([np.interp(walked, along, points[:, axis]) for axis in (0, 1)], axis=1)
-    return position + wander, (seconds >= start_s) & (walked < along[-1])
+    return int(sector[0]), position + wander, (seconds >= start_s) & (walked < along[-1])
+
+
+def _pieces(path: list[tuple[float, float]]) -> tuple[Array, Array, list[int]]:
+    """A path's latitudes and longitudes with points between them where they are far apart, and which of them the path names."""
+    points, stop = [path[0]], [0]
+    for (lat, lon), (next_lat, next_lon) in itertools.pairwise(path):
+        length_m = ELLIPSOID.inv(lon, lat, next_lon, next_lat)[2]
+        between = max(int(np.ceil(length_m / PIECE_M)) - 1, 0)
+        points += [(y, x) for x, y in ELLIPSOID.npts(lon, lat, next_lon, next_lat, between)] if between else []
+        points.append((next_lat, next_lon))
+        stop.append(len(points) - 1)
+    lat, lon = np.array(points).T
+    return lat, lon, stop
 
 
 def _wavering(random: Generator, n: int, memory_s: float) -> Array:
