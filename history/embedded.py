@@ -4,9 +4,9 @@ One process writes; any number read meanwhile, with nothing but the files. A wri
 becomes carry one number: the segment is renamed into place before the write-ahead file goes, so a reader that lists
 write-ahead files first and segments second sees every row once.
 
-Format 2: a segment's name ends in the checksum of the file, and each batch of a write-ahead file carries its own. What does
-not fit is left out and named in `damaged`; the writer renames such a file and goes on. In format 1, which the writer takes over
-when it opens the folder, neither had one.
+Format 3: a segment's name ends in the checksum of the file, each batch of a write-ahead file carries its own, and `segments.json`
+lists the files. What does not fit or is missing is left out and named in `damaged`; the writer renames a damaged file.
+Format 2 had no list and format 1 no checksums; the writer takes both over when it opens the folder.
 """
 
 import fcntl
@@ -21,11 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from history.manifest import FILE as MANIFEST_FILE
+from history.manifest import Manifest, read_manifest, write_manifest
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
-from model.stored import NewerFormat
+from model.stored import Damaged, NewerFormat
+from model.time import iso_from_ns
 
-FORMAT = 2
+FORMAT = 3
 VERSION_FILE = "format"
 ROWS_MAX = 200_000
 POSITION = "position"
@@ -43,9 +46,10 @@ class EmbeddedStore:
         self._folder, self._rows_max = folder, rows_max
         self._ahead: dict[str, _Ahead] = {}
         self._positions: dict[str, int] = {}
+        self._held: dict[str, set[str]] = {kind: set() for kind in KINDS}  # names of segments, the missing ones too
         self.damaged: list[str] = []
         if not write:
-            _check_format(folder)
+            _check_format(folder, self._manifest())
             return
         for kind in KINDS:
             (folder / kind).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,9 +59,16 @@ class EmbeddedStore:
         except BlockingIOError as error:
             raise StoreFailed(f"Another process writes the history in {folder}.") from error
         try:
-            _take_over(folder, _check_format(folder))
+            manifest = self._manifest()
+            format = _check_format(folder, manifest)
+            _take_over(folder, format)
             for kind in KINDS:
+                self._held[kind] = set(manifest.segments.get(kind, ()) if manifest else ())
                 self._recover(kind)
+                self._tell_missing(kind, manifest)
+            if manifest is None and format == FORMAT and any(self._held.values()) and not self.damaged:
+                self.damaged.append(f"{MANIFEST_FILE} of the history is gone: files missed before cannot be named.")
+            self._list_files()
         except BaseException:
             self._lock.close()
             raise
@@ -68,7 +79,7 @@ class EmbeddedStore:
 
     def files(self) -> dict[str, int]:
         """The segments held, each with the time of its newest row."""
-        return {f"{kind}/{path.name}": _span(path)[1] for kind in KINDS for path in self._segments(kind)}
+        return {f"{kind}/{path.name}": _span(path.name)[1] for kind in KINDS for path in self._segments(kind)}
 
     def write(self, kind: str, rows: pa.Table, position: int) -> None:
         if not rows.num_rows or position <= self._positions.get(kind, -1):
@@ -76,6 +87,7 @@ class EmbeddedStore:
         self._positions[kind] = position
         if kind not in self._ahead:
             self._ahead[kind] = _Ahead(self._folder / kind, kind, self._next_number(kind))
+            self._list_files()
         self._ahead[kind].append(rows, position)
 
     def flush(self) -> None:
@@ -83,18 +95,20 @@ class EmbeddedStore:
             ahead.sync()
             if ahead.rows >= self._rows_max:
                 ahead.close()
-                self._roll(kind, ahead.path)
                 del self._ahead[kind]
+                self._roll(kind, ahead.path)
 
     def query(self, query: Query) -> pa.Table:
         folder, schema = self._folder / query.kind, SCHEMAS[query.kind]
         self.damaged = []
+        manifest = self._manifest()
         aheads = {path.stem: self._read_ahead(path) for path in sorted(folder.glob("*.arrow"))}
         segments = {path.stem[:8]: path for path in self._segments(query.kind)}
         fresh = [table for stem, table in aheads.items() if table is not None and stem not in segments]
-        spans = {stem: _span(path) for stem, path in segments.items()}
+        spans = {stem: _span(path.name) for stem, path in segments.items()}
         wanted = [segments[s] for s, (low, high) in spans.items() if low < query.to_ns and high >= query.from_ns]
         files = [str(path) for path in wanted if self._is_sound(path)]
+        self._miss(query, manifest)
         database = duckdb.connect()
         try:
             recent = pa.concat_tables([schema.empty_table(), *(t.select(schema.names) for t in fresh)])
@@ -119,7 +133,7 @@ class EmbeddedStore:
                 ahead.close()
                 self._roll(kind, ahead.path)
             for path in self._segments(kind):
-                low, high = _span(path)
+                low, high = _span(path.name)
                 if low >= time_ns:
                     continue
                 if high >= time_ns:
@@ -128,7 +142,11 @@ class EmbeddedStore:
                         continue
                     table = pq.read_table(path)
                     self._write_segment(kind, path.stem[:8], table.filter(pc.greater_equal(table["time_ns"], time_ns)))
+                self._held[kind].discard(path.name)
+                self._list_files()
                 path.unlink()
+            self._held[kind] = {name for name in self._held[kind] if _span(name)[1] >= time_ns}
+        self._list_files()
 
     def close(self) -> None:
         try:
@@ -202,10 +220,46 @@ class EmbeddedStore:
             pq.write_table(table, file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self._folder / kind / f"{stem}-{low}-{high}-{file_checksum(temporary)}.parquet")
+        name = f"{stem}-{low}-{high}-{file_checksum(temporary)}.parquet"
+        temporary.replace(self._folder / kind / name)
+        self._held[kind].add(name)
+        self._list_files()
 
     def _next_number(self, kind: str) -> int:
-        return max((int(p.name[:8]) for p in (self._folder / kind).glob("0*")), default=0) + 1
+        """One that no file has, nor had one that is missing."""
+        names = (*(p.name for p in (self._folder / kind).glob("0*")), *self._held[kind])
+        return max((int(name[:8]) for name in names), default=0) + 1
+
+    # ── which files there should be ──────────────────────────────────────────────────────────────
+
+    def _manifest(self) -> Manifest | None:
+        try:
+            return read_manifest(self._folder)
+        except Damaged as error:
+            self.damaged.append(str(error))
+            return None
+
+    def _list_files(self) -> None:
+        ahead = {kind: ahead.path.name for kind, ahead in self._ahead.items()}
+        segments = {kind: tuple(sorted(names)) for kind, names in self._held.items()}
+        write_manifest(self._folder, Manifest(FORMAT, segments, ahead))
+
+    def _tell_missing(self, kind: str, manifest: Manifest | None) -> None:
+        """For the writer: of what was listed, what is no longer there. Segments stay listed until their retention ends."""
+        self._held[kind] |= {path.name for path in self._segments(kind)}
+        if manifest is not None:
+            self.damaged += [text for _, text in _missing(self._folder / kind, manifest)]
+
+    def _miss(self, query: Query, manifest: Manifest | None) -> None:
+        """For a reader: what is listed, not there, and still listed now. It may have been forgotten or rolled over meanwhile."""
+        folder = self._folder / query.kind
+        if manifest is None or not _missing(folder, manifest):
+            return
+        again = self._manifest()
+        if again is not None:
+            self.damaged += [
+                text for span, text in _missing(folder, again) if span[0] < query.to_ns and span[1] >= query.from_ns
+            ]
 
 
 class _Ahead:
@@ -287,15 +341,33 @@ def _set_aside(path: Path) -> None:
 # ── versions ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_format(folder: Path) -> int:
+def _missing(folder: Path, manifest: Manifest) -> list[tuple[tuple[int, int], str]]:
+    """(span of times, a sentence) of each file of a kind that is listed and not there."""
+    kind, there = folder.name, {path.name for path in folder.glob("0*")}
+    rewritten = {name[:8] for name in there if NAME.fullmatch(name)}
+    found = []
+    for name in manifest.segments.get(kind, ()):
+        if name not in there and name[:8] not in rewritten:
+            low, high = _span(name)
+            wrong = "was damaged" if f"{name}.damaged" in there else "is missing"
+            rows = f"rows from {iso_from_ns(low)} to {iso_from_ns(high)} are left out"
+            found.append(((low, high), f"{kind}/{name} {wrong}: {rows}."))
+    ahead = manifest.ahead.get(kind, "")
+    if ahead and not any(name[:8] == ahead[:8] for name in there):
+        found.append(((0, 1 << 62), f"{kind}/{ahead} is missing: the newest rows, not yet in a segment, are lost."))
+    return found
+
+
+def _check_format(folder: Path, manifest: Manifest | None) -> int:
     """The format of the folder; that of now, when it is new. Raises NewerFormat."""
     file = folder / VERSION_FILE
     text = file.read_text(errors="replace").strip() if file.exists() else ""
-    if text.isdecimal():
-        if int(text) > FORMAT:
-            raise NewerFormat(f"The history in {folder}", int(text), FORMAT)
-        return int(text)
-    return 1 if any(folder.glob("*/*.parquet")) else FORMAT
+    found = manifest.format if manifest is not None else int(text) if text.isdecimal() else None
+    if found is None:
+        return 1 if any(folder.glob("*/*.parquet")) else FORMAT
+    if found > FORMAT:
+        raise NewerFormat(f"The history in {folder}", found, FORMAT)
+    return found
 
 
 def _take_over(folder: Path, format: int) -> None:
@@ -317,11 +389,16 @@ def _from_1(folder: Path) -> None:
             path.rename(path.with_name(f"{path.stem}-{file_checksum(path)}.parquet"))
 
 
-MIGRATIONS = {1: _from_1}
+def _from_2(_: Path) -> None:
+    """The list of files is made by the writer that takes the folder over, of those that are there."""
 
 
-def _span(path: Path) -> tuple[int, int]:
-    _, low, high, *_ = path.stem.split("-")
+MIGRATIONS = {1: _from_1, 2: _from_2}
+
+
+def _span(name: str) -> tuple[int, int]:
+    """The times of a segment's oldest and newest row."""
+    _, low, high, *_ = name.partition(".")[0].split("-")
     return int(low), int(high)
 
 

@@ -1,5 +1,9 @@
 """Formats of what is stored: each has a version number of its own, and older versions are migrated forwards."""
 
+from hashlib import blake2b
+
+CHECKSUM = b',"checksum":"'
+
 
 class UnreadableFormat(Exception):
     """Something stored cannot be read, and the message says what to do."""
@@ -17,3 +21,18 @@ class NewerFormat(UnreadableFormat):
 
 class Damaged(Exception):
     """Something stored is not as it was written, and the message says what."""
+
+
+def with_checksum(data: bytes) -> bytes:
+    """A JSON object of at least one member, with one more at its end: a checksum of all before."""
+    return data[:-1] + CHECKSUM + _digest(data).encode() + b'"}'
+
+
+def is_whole(data: bytes) -> bool:
+    """Is a JSON object as `with_checksum` left it?"""
+    before, found, digest = data.rpartition(CHECKSUM)
+    return bool(found) and digest == _digest(before + b"}").encode() + b'"}'
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from history.embedded import VERSION_FILE, EmbeddedStore
+from history.manifest import FILE as MANIFEST_FILE
+from history.manifest import Manifest, write_manifest
 from history.store import Query
 from model.stored import Damaged, NewerFormat
 from model.time import NS
@@ -66,6 +68,7 @@ def test_a_flipped_bit_in_a_write_ahead_file_costs_rows_that_are_named_or_none(s
 def test_a_history_of_a_later_format_is_one_sentence(tmp_path: Path) -> None:
     history(tmp_path, 1, 0)
     (tmp_path / VERSION_FILE).write_text("9\n")
+    write_manifest(tmp_path, Manifest(9, {}, {}))
     for write in (False, True):
         with pytest.raises(NewerFormat, match="format 9"):
             EmbeddedStore(tmp_path, write)
@@ -99,3 +102,60 @@ def test_a_vault_of_a_later_format_is_one_sentence(tmp_path: Path) -> None:
     vault.close()
     with pytest.raises(NewerFormat, match="format 9"):
         Vault(tmp_path)
+
+
+def removed_segment(folder: Path) -> str:
+    """Of three segments, the second is removed; its name."""
+    history(folder, 3, 1)
+    path = sorted((folder / "detections").glob("*.parquet"))[1]
+    path.unlink()
+    return path.name
+
+
+def test_a_segment_that_was_removed_is_missed_by_reader_and_writer_until_its_retention_ends(tmp_path: Path) -> None:
+    name = removed_segment(tmp_path)
+    for _ in range(2):
+        store = EmbeddedStore(tmp_path)
+        rows = store.query(ALL)
+        assert rows.num_rows == 7
+        assert [name in text and "is missing" in text for text in store.damaged] == [True]
+        assert store.query(Query("detections", 0, rows["time_ns"][0].as_py() + NS)).num_rows == 1
+        assert store.damaged == [], "it held nothing of that time"
+        store = EmbeddedStore(tmp_path, True)
+        assert [name in text for text in store.damaged] == [True]
+        store.close()
+    store = EmbeddedStore(tmp_path, True)
+    store.forget_before(rows["time_ns"][-1].as_py() + NS)
+    store.close()
+    assert EmbeddedStore(tmp_path, True).damaged == []
+
+
+def test_the_number_of_a_segment_that_is_missing_does_not_come_again(tmp_path: Path) -> None:
+    history(tmp_path, 2, 0)
+    sorted((tmp_path / "detections").glob("*.parquet"))[1].unlink()
+    store = EmbeddedStore(tmp_path, True)
+    store.write("detections", detections([50]), 50)
+    assert (tmp_path / "detections" / "00000003.arrow").exists()
+    store.close()
+
+
+def test_a_write_ahead_file_that_was_removed_is_missed(tmp_path: Path) -> None:
+    history(tmp_path, 1, 2)
+    next((tmp_path / "detections").glob("*.arrow")).unlink()
+    for write in (False, True):
+        store = EmbeddedStore(tmp_path, write)
+        if not write:
+            store.query(ALL)
+        assert [("00000002.arrow is missing" in text) for text in store.damaged] == [True]
+        store.close()
+
+
+def test_a_list_of_files_that_is_damaged_or_gone_says_so_and_is_made_anew(tmp_path: Path) -> None:
+    history(tmp_path, 2, 0)
+    whole = (tmp_path / MANIFEST_FILE).read_bytes()
+    for damage in (whole[:-3], whole.replace(b"0", b"1", 1), b"", None):
+        (tmp_path / MANIFEST_FILE).unlink() if damage is None else (tmp_path / MANIFEST_FILE).write_bytes(damage)
+        store = EmbeddedStore(tmp_path, True)
+        assert len(store.damaged) == 1
+        store.close()
+        assert (tmp_path / MANIFEST_FILE).read_bytes() == whole

@@ -110,6 +110,7 @@ def test_model_needs_numpy_and_nothing_else_from_outside() -> None:
         "datetime",
         "re",
         "functools",
+        "hashlib",
         "collections",
         "__future__",
         "model",

@@ -53,7 +53,7 @@ def test_a_history_of_format_1_is_read_and_taken_over(old: Path) -> None:
     assert all(table.num_rows for table in before.values())
     store = EmbeddedStore(folder, True)
     store.close()
-    assert (folder / VERSION_FILE).read_text() == "2\n"
+    assert (folder / VERSION_FILE).read_text() == "3\n"
     assert all(len(path.stem.split("-")) == 4 for path in folder.glob("*/*.parquet"))
     assert store.damaged == []
     for kind in KINDS:
