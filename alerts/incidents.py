@@ -17,6 +17,7 @@ from alerts.routing import routed, routed_again, routed_also
 from alerts.rules import Ground, Rule
 from alerts.standing import withheld_from_copies
 from alerts.subjects import Sighting, alike
+from geo.frames import EARTH_M_PER_DEGREE
 from model.alerts import (
     EQUIPMENT,
     Alert,
@@ -31,11 +32,17 @@ from model.alerts import (
     changed,
 )
 from model.time import NS
-from model.tracks import name_of
+from model.tracks import is_track, name_of
 
 WALKING_MPS = 1.3  # how fast what stood when it was lost may have gone meanwhile
 HURRYING_MPS = 2.0  # and what went nobody knows how, at most
 STRAYING = 0.35  # what is lost may be off its course by this share of its way
+FASTEST_MPS = (
+    80.0  # a vehicle between two readings of its plate; what would have to be faster is another one, or a false reading
+)
+CLOCKS_S = (
+    30.0  # by so much the clocks of two readers differ, or the report of a vehicle that has passed lags behind it
+)
 UNSEEN_S = 5.0  # who was not seen for so long may be found again under another name
 LOST_S = 300.0  # and for so long after
 PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "event", "lost", "last", "open")
@@ -178,6 +185,10 @@ def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> 
         ours = any(h.rule == rule.id for h in incident.happenings)
         if not ours and (rule.apart or _stands_apart(ground, incident)):
             continue
+        if event.kind is EventKind.WATCHED_PLATE and not could_reach(
+            incident, event.at.lat, event.at.lon, event.observed_ns
+        ):
+            continue
         if is_open(incident) or (ours and event.observed_ns <= incident.last_ns) or _comes_back(incident, event):
             return incident
     if event.kind in ALONE or event.kind is EventKind.WATCHED_PLATE:
@@ -189,6 +200,17 @@ def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> 
         if goes_on and not incident.storm and (same or not (rule.apart or _stands_apart(ground, incident))):
             return incident
     return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
+
+
+def could_reach(incident: Incident, lat: float, lon: float, at_ns: int) -> bool:
+    """Can a vehicle be where an incident was last and at this place at these times?
+
+    The same plate at two places that none can drive between in the time is on two vehicles, or one of the readers errs or lies.
+    It must not take the other's alert into its own incident.
+    """
+    east = ((lon - incident.at.lon + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat))
+    apart_m = EARTH_M_PER_DEGREE * np.hypot(lat - incident.at.lat, east)
+    return bool(apart_m <= FASTEST_MPS * (abs(at_ns - incident.last_ns) / NS + CLOCKS_S) + 3 * incident.at.sigma_m)
 
 
 def _comes_back(incident: Incident, event: Event) -> bool:
@@ -324,7 +346,10 @@ def merged_evidence(ours: tuple[Evidence, ...], theirs: tuple[Evidence, ...]) ->
 def merged(
     ground: Ground, incidents: tuple[Incident, ...], renamed: dict[str, str], clock_ns: int, now_ns: int
 ) -> Told:
-    """Open incidents that share a subject become one, the eldest. `renamed` are tracks found to be another, lost before."""
+    """Open incidents that share a track become one, the eldest. `renamed` are tracks found to be another, lost before.
+
+    A plate that two of them share merges none: they are two because no vehicle can be at both places (`could_reach`).
+    """
     if renamed:
         incidents = tuple(_renamed(i, renamed) if is_open(i) else i for i in incidents)
     open_ones = sorted((i for i in incidents if is_open(i)), key=lambda i: (i.first_ns, i.key))
@@ -334,11 +359,12 @@ def merged(
     for incident in open_ones:
         if _stands_apart(ground, incident) or incident.storm:
             continue
-        into = next((eldest[s] for s in incident.subjects if s in eldest), None)
+        tracks = tuple(filter(is_track, incident.subjects))
+        into = next((eldest[s] for s in tracks if s in eldest), None)
         if into is None:
-            eldest.update(dict.fromkeys(incident.subjects, incident.key))
+            eldest.update(dict.fromkeys(tracks, incident.key))
             continue
-        eldest.update(dict.fromkeys(incident.subjects, into))
+        eldest.update(dict.fromkeys(tracks, into))
         pair = merged_pair(ground, known[into], incident, clock_ns, now_ns)
         alerts += pair
         known |= {alert.incident.key: alert.incident for alert in pair}

@@ -16,7 +16,7 @@ from alerts.courses import known_after
 from alerts.crossing import crossed
 from alerts.equipment import equipment_due_ns, equipment_events
 from alerts.feedback import existence_odds
-from alerts.incidents import grouped, merged
+from alerts.incidents import could_reach, grouped, merged
 from alerts.ladder import escalated, escalation_due_ns
 from alerts.levels import happened, stepped
 from alerts.life import Holding, incident_due_ns, parted, remembered, reviewed, sustained, sustained_equipment
@@ -30,12 +30,13 @@ from alerts.schedule import ALWAYS, next_change_ns
 from alerts.subjects import Sighting, Subjects, eligible, sightings, subjects_of
 from alerts.system import fault_events
 from alerts.units import Unit, marked, reported
+from geo.frames import wgs84_from_plane
 from model.alerts import Action, Alert, Event, EventKind, Incident, Silence, Tally, Withheld
 from model.detections import Detections
 from model.faults import Fault
 from model.health import Health
 from model.time import NS
-from model.tracks import Reasons, Scan, What, key_of, name_of
+from model.tracks import Reasons, Scan, What, is_track, key_of, name_of
 from model.units import UnitReport
 
 CONDITIONS = (
@@ -151,7 +152,7 @@ def _scan_judged(
         ground, state, before, marks, subjects
     )
     incidents, alerts = grouped(ground, state.silences, state.incidents, events, now_ns)
-    incidents = _carried(incidents, subjects)
+    incidents = _carried(ground, incidents, subjects)
     incidents, told = merged(ground, incidents, _found_again(scan.reasons), scan.time_ns, now_ns)
     alerts += told
     seen = _sighted(ground, incidents, subjects)
@@ -264,22 +265,28 @@ def _found_again(reasons: Reasons) -> dict[str, str]:
     return dict(zip(map(name_of, again.other), map(name_of, again.track), strict=True))
 
 
-def _carried(incidents: tuple[Incident, ...], subjects: Subjects) -> tuple[Incident, ...]:
-    """Incidents about a plate are about the tracks, too, that carry it."""
+def _carried(ground: Ground, incidents: tuple[Incident, ...], subjects: Subjects) -> tuple[Incident, ...]:
+    """Incidents about a plate are about the tracks, too, that carry it and could be where it was read."""
     about = {i.key: plates for i in incidents if is_open(i) and (plates := _plates(i))}
     if not about or not subjects.tracks.plate.any():
         return incidents
     rows = carriers({p for plates in about.values() for p in plates}, subjects.tracks.plate)
     return tuple(
-        replace(i, subjects=tuple(dict.fromkeys((*i.subjects, *_names(subjects, rows, about[i.key])))))
+        replace(i, subjects=tuple(dict.fromkeys((*i.subjects, *_names(ground, subjects, rows, i, about[i.key])))))
         if i.key in about
         else i
         for i in incidents
     )
 
 
-def _names(subjects: Subjects, rows: dict[str, NDArray[np.int64]], plates: set[str]) -> list[str]:
-    return [name_of(subjects.tracks.id[row]) for plate in sorted(plates) for row in rows[plate]]
+def _names(
+    ground: Ground, subjects: Subjects, rows: dict[str, NDArray[np.int64]], incident: Incident, plates: set[str]
+) -> list[str]:
+    found = np.concatenate([rows[plate] for plate in sorted(plates)])
+    tracks = subjects.tracks.take(found)
+    lat, lon = wgs84_from_plane(ground.sectors, tracks.sector, tracks.mean[:, :2])
+    places = zip(tracks.id.tolist(), lat.tolist(), lon.tolist(), strict=True)
+    return [name_of(track) for track, *place in places if could_reach(incident, *place, subjects.time_ns)]
 
 
 def _plates(incident: Incident) -> set[str]:
@@ -295,7 +302,7 @@ def _plates(incident: Incident) -> set[str]:
 
 def _tracked(incidents: tuple[Incident, ...]) -> list[str]:
     """Tracks that are subjects of open incidents."""
-    return sorted({s for i in incidents if is_open(i) for s in i.subjects if s.startswith("T") and len(s) == 14})
+    return sorted({s for i in incidents if is_open(i) for s in i.subjects if is_track(s)})
 
 
 def _holding(

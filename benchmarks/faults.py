@@ -121,7 +121,7 @@ def measured(fault: Fault) -> str:
         torn = _service(stack, folder, "torn", torn_receivers, fault.environment(folder), fault.small_disk)
         start_ns = (time.time_ns() // NS + 2) * NS
         world = world_of(load(calm.site), KEY)
-        exercise = _busy(read_exercise(calm.site / "exercises" / "demo.toml"), fault.seconds)
+        exercise = busy(read_exercise(calm.site / "exercises" / "demo.toml"), fault.seconds)
         messages, _ = simulated(world, exercise, start_ns)
         players = [
             threading.Thread(target=play, args=(sent, s.running.host, s.running.port, threading.Event()))
@@ -151,7 +151,7 @@ def measured(fault: Fault) -> str:
         return f"| {fault.name} | {fault.what}{done}{waited} | {len(ours)}{channels} | {lost} | {other} | {again} |"
 
 
-def _busy(demo: Exercise, seconds: int) -> Exercise:
+def busy(demo: Exercise, seconds: int) -> Exercise:
     """The demonstration with ten more who walk over the line, some 300 m apart, and others after them."""
     lanes = [
         Targets.model_validate(
@@ -236,13 +236,13 @@ def _raised(receiver: Web, from_ns: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
+def alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
     soon = abs(ns_from_iso(a["observed"]) - ns_from_iso(b["observed"])) <= SAME_S * NS
     return soon and between_m(a["lat"], a["lon"], b["lat"], b["lon"]) <= SAME_M
 
 
 def _unmatched(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    return [key for key, a in ours.items() if key not in theirs and not any(_alike(a, b) for b in theirs.values())]
+    return [key for key, a in ours.items() if key not in theirs and not any(alike(a, b) for b in theirs.values())]
 
 
 def _twice(told: dict[str, dict[str, Any]]) -> int:
@@ -250,7 +250,7 @@ def _twice(told: dict[str, dict[str, Any]]) -> int:
     seen: list[dict[str, Any]] = []
     twice = 0
     for record in told.values():
-        same = [s for s in seen if s["rule"] == record["rule"] and _alike(s, record)]
+        same = [s for s in seen if s["rule"] == record["rule"] and alike(s, record)]
         close = [s for s in same if between_m(s["lat"], s["lon"], record["lat"], record["lon"]) <= SAME_M / 5]
         twice += bool(close)
         seen.append(record)

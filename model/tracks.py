@@ -103,6 +103,11 @@ def name_of(key: int) -> str:
     return "T" + "".join(reversed(digits))
 
 
+def is_track(name: str) -> bool:
+    """Is it the name of a track, and not that of a plate, a sensor or a place?"""
+    return name.startswith("T") and len(name) == 14
+
+
 def names_of(keys: NDArray[np.uint64]) -> list[str]:
     """`name_of` for many."""
     shifts = np.arange(60, -1, -5, dtype=np.uint64)
