@@ -286,7 +286,7 @@ def _names(
     tracks = subjects.tracks.take(found)
     lat, lon = wgs84_from_plane(ground.sectors, tracks.sector, tracks.mean[:, :2])
     places = zip(tracks.id.tolist(), lat.tolist(), lon.tolist(), strict=True)
-    return [name_of(track) for track, *place in places if could_reach(incident, *place, subjects.time_ns)]
+    return [name_of(track) for track, north, east in places if could_reach(incident, north, east, subjects.time_ns)]
 
 
 def _plates(incident: Incident) -> set[str]:
