@@ -16,12 +16,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from alerts.outbox import UnknownAlert
-from history.query import as_csv, as_json_lines, readable, write_parquet
+from history.query import as_csv, as_json_lines, write_parquet
 from history.store import Query, StoreFailed
 from history.tables import KINDS, SCHEMAS
 from model.liveness import ALIVE
@@ -34,9 +32,11 @@ from runtime.commands import accounts, alerts, audit, rules
 from runtime.commands.acl import acl
 from runtime.commands.aside import aside
 from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audited, people, status_of
+from runtime.commands.filters import BOX_HELP, FROM_HELP, TO_HELP, box_asked, one_of, span_asked, track_asked
 from runtime.configuration import load
 from runtime.demo import demonstrate
 from runtime.editor_schema import write_schemas
+from runtime.history_text import show_history
 from runtime.mistakes import Mistakes, render
 from runtime.places import Places, exercise_key, history_of
 from runtime.replay import Tally
@@ -49,6 +49,7 @@ from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import NoConnection, address, play
 from runtime.simulator.seeing import simulated
 from runtime.status_text import show_status
+from runtime.terminal_table import Column, print_table
 from runtime.world import world_of
 from sensors.journal import read_whole
 from sensors.keys import KeyUnusable
@@ -155,6 +156,8 @@ def simulate(
         raise typer.BadParameter("Give one of --out and --mqtt.")
     c = load(site)
     named = site / "exercises" / f"{exercise}.toml"
+    if not named.exists() and not Path(exercise).suffix:
+        one_of(exercise, sorted(p.stem for p in named.parent.glob("*.toml")), f"exercise in {named.parent}")
     said = read_exercise(named if named.exists() or not Path(exercise).suffix else Path(exercise))
     if seed is not None:
         said = said.model_copy(update={"seed": seed})
@@ -221,14 +224,14 @@ def score(
     if as_json:
         print(json.dumps(result))
         return
-    table = Table("figure", "value")
+    figures: list[tuple[str, str]] = []
     for name, value in _flat(result):
         if isinstance(value, list):
             for each in value:
                 people.print(f"{name.removesuffix('_list')}: {each}", markup=False)
             continue
-        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}")
-    Console().print(table)
+        figures.append((name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"))
+    print_table((Column("figure", words=True), Column("value")), figures)
 
 
 @app.command(epilog="Example: marchwarden record configs --out messages.ndjson --reason 'after-action review'")
@@ -262,9 +265,9 @@ def status(site: Annotated[Path, typer.Argument()] = HERE, as_json: Json = False
 def history(
     site: Site,
     kind: Annotated[str, typer.Argument(help="detections, tracks, reasons or alerts")] = "alerts",
-    from_: Annotated[str, typer.Option("--from", help="ISO time; a day ago unless given")] = "",
-    to: Annotated[str, typer.Option("--to", help="ISO time; now unless given")] = "",
-    box: Annotated[str, typer.Option(help="south,west,north,east in degrees")] = "",
+    from_: Annotated[str, typer.Option("--from", help=FROM_HELP)] = "",
+    to: Annotated[str, typer.Option("--to", help=TO_HELP)] = "",
+    box: Annotated[str, typer.Option(help=BOX_HELP)] = "",
     sensor: Annotated[str | None, typer.Option(help="Only of this sensor")] = None,
     track: Annotated[str | None, typer.Option(help="Only of this track")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="1000 unless given; with --parquet, all")] = None,
@@ -275,38 +278,34 @@ def history(
     by: By = "",
 ) -> None:
     """What was: a time range, an area, a sensor or a track. Goes into the audit log."""
-    if kind not in KINDS:
-        raise typer.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}.")
+    one_of(kind, KINDS, "table of the history")
     c = configuration_in_use(site)
-    try:
-        to_ns = ns_from_iso(to) if to else time.time_ns()
-        from_ns = ns_from_iso(from_) if from_ else to_ns - 86_400 * NS
-        bounds = tuple(float(x) for x in box.split(",")) if box else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    if bounds is not None and len(bounds) != 4:
-        raise typer.BadParameter("--box takes four numbers: south,west,north,east.")
+    span, bounds = span_asked(c, from_, to), box_asked(box)
     if bounds is not None and "lat" not in SCHEMAS[kind].names:
         raise typer.BadParameter(f"{kind} have no place of their own; leave out --box and ask for a --track.")
+    if track is not None and "track" not in SCHEMAS[kind].names:
+        raise typer.BadParameter(f"{kind} belong to no track; ask for its tracks or reasons.")
+    if track is not None and kind != "alerts":
+        track_asked(track)
     rows_max = limit or (ROWS_SHOWN if parquet is None else ALL_ROWS)
-    query = Query(kind, from_ns, to_ns, bounds, sensor, track, rows_max)
+    query = Query(kind, span.from_ns, span.to_ns, bounds, sensor, track, rows_max)
     audited(c, by, f"history {kind}", msgspec.json.encode(query).decode(), reason)
     store = history_of(c)
     rows = store.query(query)
     for text in store.damaged:
         people.print(text, markup=False)
+    if not rows.num_rows:
+        if sensor is not None:  # one that is no longer registered may well have rows
+            one_of(sensor, [w.value.id for w in c.sensors], "sensor, nor has the history anything of one")
+        people.print(f"No {kind} from {span.text(c.site.site.time_zone)} that fit.", markup=False)
     if parquet is not None:
         write_parquet(rows, parquet)
         people.print(f"{rows.num_rows:,} rows in {parquet}.", markup=False)
-        return
-    if as_json or csv:
+    elif as_json or csv:
         for line in as_json_lines(rows) if as_json else as_csv(rows):
             print(line)
-        return
-    table = Table(*(name.removesuffix("_ns") for name in rows.schema.names))
-    for row in readable(rows):
-        table.add_row(*(str(v) for v in row.values()))
-    Console().print(table)
+    elif rows.num_rows:
+        show_history(rows)
     if rows.num_rows == rows_max:
         people.print(f"Cut at {rows_max} rows: --limit gives more.", markup=False)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from runtime.entries import Configuration, Drawn, Reading, Written
@@ -437,31 +438,38 @@ def _inhibitions(reading: Reading, c: Configuration) -> None:
 
 
 def _matcher(reading: Reading, c: Configuration, at: Written[Any], field: str, matcher: str, value: str) -> None:
-    """One value of a matcher, which may end in `*`, is one that something can have."""
-    rules = [w.value for w in c.rules]
-    possible: dict[str, tuple[list[str], str, tuple[str, ...]]] = {
-        "rule": ([r.id for r in rules], "rule", ("rule",)),
-        "kind": (sorted({r.kind for r in rules}), "kind that a rule has", ("rule", "kind of rule")),
-        "zone": (
-            [*(d.properties.id for d in c.zones), *(d.properties.id for d in c.lines)],
-            "zone or line",
-            ("zone", "line"),
-        ),
-        "severity": (list(get_args(Severity)), "severity", ()),
-        "sensor": ([w.value.id for w in c.sensors], "sensor", ("sensor",)),
-        "agency": ([w.value.id for w in c.agencies], "agency", ("agency",)),
-        "class": (list(get_args(ClassName)), "class", ()),
+    possible = matcher_values(c).get(matcher)
+    if possible is not None and not possible.fits(value) and not reading.may_exist(value, *possible.kinds):
+        reading.wrong(at.file, at.entry, field, f"{value!r} is no {possible.what}.", nearest(value, possible.values))
+
+
+@dataclass(frozen=True)
+class Possible:
+    """What a matcher's value can be, so that it matches anything."""
+
+    values: list[str]
+    what: str
+    kinds: tuple[str, ...] = ()  # of entries that may hold more of them, where they cannot be read
+
+    def fits(self, value: str) -> bool:
+        """Whether a value, which may end in `*`, is one that something can have."""
+        begins = value.removesuffix("*")
+        return any(v.startswith(begins) if value.endswith("*") else v == value for v in self.values)
+
+
+def matcher_values(c: Configuration) -> dict[str, Possible]:
+    """For each field of a silence or an inhibition whose values are known beforehand."""
+    rules, sensors = [w.value for w in c.rules], [w.value.id for w in c.sensors]
+    places = [*(d.properties.id for d in c.zones), *(d.properties.id for d in c.lines)]
+    return {
+        "rule": Possible([r.id for r in rules], "rule", ("rule",)),
+        "kind": Possible(sorted({r.kind for r in rules}), "kind that a rule has", ("rule", "kind of rule")),
+        "zone": Possible([*places, *sensors], "zone or line", ("zone", "line", "sensor")),  # of a sensor's own, it
+        "severity": Possible(list(get_args(Severity)), "severity"),
+        "sensor": Possible(sensors, "sensor", ("sensor",)),
+        "agency": Possible([w.value.id for w in c.agencies], "agency", ("agency",)),
+        "class": Possible(list(get_args(ClassName)), "class"),
     }
-    if matcher not in possible:
-        return
-    known, what, kinds = possible[matcher]
-    if matcher == "zone":  # of rules about sensors it is the sensor
-        known = [*known, *(w.value.id for w in c.sensors)]
-    begins = value.removesuffix("*")
-    if any(k.startswith(begins) if value.endswith("*") else k == value for k in known):
-        return
-    if not reading.may_exist(value, *kinds):
-        reading.wrong(at.file, at.entry, field, f"{value!r} is no {what}.", nearest(value, known))
 
 
 def _mqtt_topics(reading: Reading, c: Configuration) -> None:

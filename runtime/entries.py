@@ -54,6 +54,10 @@ class SourceFiles:
     contents: Mapping[str, bytes]  # by the name that the site folder gives them
     matches: Mapping[str, tuple[str, ...]]
 
+    def same_as(self, kept: "SourceFiles") -> bool:
+        """Whether these are what `kept` was read from, which may have more: password and certificate files."""
+        return self.matches == kept.matches and all(kept.contents.get(n) == text for n, text in self.contents.items())
+
 
 @dataclass(frozen=True)
 class Configuration:

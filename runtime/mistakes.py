@@ -1,5 +1,6 @@
 """A mistake in a site folder, and how it is told: file, entry, field, what is wrong, what to write instead."""
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -44,12 +45,17 @@ MEANT = {  # names that others give to fields of ours, of which no part shows wh
 }
 
 
+def _plain(word: str) -> str:
+    """Without what people leave out or put in: capitals, separators, zeros in front of a number."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[-_.\s]", "", word.lower()))
+
+
 def meant_names(word: str, known: list[str], cutoff: float = 0.7) -> list[str]:
     """The known name that a word was surely enough meant to be; none where none is near."""
     synonym = MEANT.get(word.lower())
     if synonym in known:
         return [synonym]
-    exact = [name for name in known if name.lower() == word.lower()]
+    exact = [name for name in known if _plain(name) == _plain(word)]
     return exact or get_close_matches(word, known, n=1, cutoff=cutoff)
 
 

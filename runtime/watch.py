@@ -4,10 +4,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from rich.table import Table
 from rich.text import Text
 
 from model.time import iso_from_ns, ns_from_iso
+from runtime.terminal_table import Column
 
 STYLES = {"critical": "bold white on red", "major": "bold red", "minor": "yellow", "information": "cyan"}
 
@@ -37,19 +37,26 @@ def alert_text(record: dict[str, Any], zone: str) -> Text:
     return text
 
 
-def alert_table(records: list[dict[str, Any]], zone: str) -> Table:
-    """A line an alert."""
-    table = Table("alert", "raised", "severity", "status", "what", "by")
-    for record in records:
-        table.add_row(
-            record["alert"],
-            local(record["raised"], zone),
-            Text(record["severity"], STYLES.get(record["severity"], "")),
-            record["status"] + (", disputed" if record["disputed"] else "") + (", muted" if record["muted"] else ""),
-            record["text"].partition("\n")[0],
-            record["resolved_by"] or record["assigned_to"] or record["acknowledged_by"] or "",
-        )
-    return table
+ALERT_COLUMNS = (
+    Column("alert"),
+    Column("raised"),
+    Column("severity", 2),
+    Column("status", words=True),
+    Column("what", words=True),
+    Column("by", 1, words=True),
+)
+
+
+def alert_row(record: dict[str, Any], zone: str) -> tuple[str | Text, ...]:
+    """An alert in ALERT_COLUMNS."""
+    return (
+        record["alert"],
+        local(record["raised"], zone),
+        Text(record["severity"], STYLES.get(record["severity"], "")),
+        record["status"] + (", disputed" if record["disputed"] else "") + (", muted" if record["muted"] else ""),
+        record["text"].partition("\n")[0],
+        record["resolved_by"] or record["assigned_to"] or record["acknowledged_by"] or "",
+    )
 
 
 def explained(revisions: list[dict[str, Any]], deliveries: list[dict[str, Any]], zone: str) -> str:

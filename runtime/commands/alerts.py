@@ -8,16 +8,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from alerts.feedback import DISPOSITIONS
 from alerts.outbox import Outbox
 from alerts.quiet import FIELDS
 from model.time import NS, iso_from_ns, ns_from_iso
 from runtime.accepted import configuration_in_use
-from runtime.commands.common import HERE, By, Json, Reason, SiteHere, audited, outbox_of, people, who
+from runtime.commands.common import HERE, By, Json, Reason, Site, audited, outbox_of, people, who
+from runtime.commands.filters import agency_asked, matchers_asked, one_of
+from runtime.commands.site_first import SiteFirst
 from runtime.entries import Configuration
-from runtime.watch import alert_table, alert_text, explained
+from runtime.terminal_table import Column, print_table
+from runtime.watch import ALERT_COLUMNS, alert_row, alert_text, explained
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +44,29 @@ DONE = {
     "unsilence": "silence ended",
 }
 
+WITHHELD = (
+    Column("time", time=True),
+    Column("rule", 2),
+    Column("zone", 1),
+    Column("subject"),
+    Column("reason", words=True),
+)
+NUISANCE = (Column("sensor"), Column("rule"), Column("genuine", 2), Column("nuisance", 1), Column("share"))
+DEAD = (
+    Column("alert"),
+    Column("revision", 2),
+    Column("agency", 3),
+    Column("channel"),
+    Column("attempts", 1),
+    Column("error", words=True),
+)
+SILENCES = (
+    Column("silence"),
+    Column("by", 1, words=True),
+    Column("reason", 2, words=True),
+    Column("until", time=True),
+    Column("matchers", words=True),
+)
 Key = Annotated[str, typer.Argument(help="The alert's key, or its beginning", show_default=False)]
 SiteArgument = Annotated[Path, typer.Argument(help="A folder with a site.toml")]
 Note = Annotated[str, typer.Option(help="A word on it")]
@@ -64,7 +89,7 @@ def list_(
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:
-        Console().print(alert_table(found, c.site.site.time_zone))
+        print_table(ALERT_COLUMNS, [alert_row(record, c.site.site.time_zone) for record in found])
 
 
 @app.command(epilog="Example: marchwarden alerts watch configs")
@@ -86,8 +111,8 @@ def watch(site: SiteArgument = HERE, as_json: Json = False) -> None:
         return
 
 
-@app.command(epilog="Example: marchwarden alerts show A0K3")
-def show(key: Key, site: SiteHere = HERE, as_json: Json = False, by: By = "", reason: Reason = "") -> None:
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts show configs A0K3")
+def show(site: Site, key: Key, as_json: Json = False, by: By = "", reason: Reason = "") -> None:
     """Why an alert was raised, grouped, told again, and sent where it was sent."""
     c = configuration_in_use(site)
     outbox = outbox_of(c)
@@ -106,7 +131,7 @@ def withheld(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """What raised nothing, and why: patrols of ours."""
     c = configuration_in_use(site)
     rows = [r | {"time": iso_from_ns(r.pop("time_ns"))} for r in outbox_of(c).withheld()]
-    _print(rows, ("time", "rule", "zone", "subject", "reason"), as_json)
+    _print(rows, WITHHELD, as_json)
 
 
 @app.command(epilog="Example: marchwarden alerts nuisance configs")
@@ -117,7 +142,7 @@ def nuisance(site: SiteArgument = HERE, as_json: Json = False) -> None:
         for tally in outbox_of(configuration_in_use(site)).status().get("dispositions", [])
     ]
     rows.sort(key=lambda r: (-r["share"], -r["nuisance"], r["sensor"], r["rule"]))
-    _print(rows, ("sensor", "rule", "genuine", "nuisance", "share"), as_json)
+    _print(rows, NUISANCE, as_json)
 
 
 @app.command(epilog="Example: marchwarden alerts dead configs --send-again")
@@ -128,9 +153,12 @@ def dead(
     as_json: Json = False,
 ) -> None:
     """Dead letters: deliveries that were given up."""
-    outbox = outbox_of(configuration_in_use(site))
-    rows = [r for r in outbox.dead_letters() if channel in ("", r["channel"])]
-    _print(rows, ("alert", "revision", "agency", "channel", "attempts", "error"), as_json)
+    c = configuration_in_use(site)
+    outbox = outbox_of(c)
+    letters = outbox.dead_letters()
+    channels = [ours.id for w in c.agencies for ours in w.value.channel]
+    one_of(channel, [*channels, *(r["channel"] for r in letters)], "channel")
+    _print([r for r in letters if channel in ("", r["channel"])], DEAD, as_json)
     if send_again:
         people.print(f"{outbox.revive(channel)} will be sent again.", markup=False)
 
@@ -138,17 +166,17 @@ def dead(
 # ── doing ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@app.command(epilog="Example: marchwarden alerts ack A0K3 --by desk-1")
-def ack(key: Key, site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts ack configs A0K3 --by desk-1")
+def ack(site: Site, key: Key, by: By = "", note: Note = "") -> None:
     """Acknowledge an alert: somebody has it. Ends its escalation."""
     _act(site, "ack", key, by, note=note)
 
 
-@app.command(epilog="Example: marchwarden alerts assign A0K3 --to unit-7")
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts assign configs A0K3 --to unit-7")
 def assign(
+    site: Site,
     key: Key,
     to: Annotated[str, typer.Option(help="Who sees to it", show_default=False)],
-    site: SiteHere = HERE,
     by: By = "",
     note: Note = "",
 ) -> None:
@@ -156,56 +184,60 @@ def assign(
     _act(site, "assign", key, by, to=to, note=note)
 
 
-@app.command(epilog="Example: marchwarden alerts note A0K3 'two adults, one child'")
-def note(
-    key: Key, text: Annotated[str, typer.Argument(show_default=False)], site: SiteHere = HERE, by: By = ""
-) -> None:
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts note configs A0K3 'two adults, one child'")
+def note(site: Site, key: Key, text: Annotated[str, typer.Argument(show_default=False)], by: By = "") -> None:
     """Write a line into an alert's log, which all its agencies read."""
     _act(site, "note", key, by, note=text)
 
 
-@app.command(epilog="Example: marchwarden alerts resolve A0K3 --as animal")
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts resolve configs A0K3 --as animal")
 def resolve(
+    site: Site,
     key: Key,
     disposition: Annotated[str, typer.Option("--as", help=f"What it was: {', '.join(DISPOSITIONS)}")],
-    site: SiteHere = HERE,
     by: By = "",
 ) -> None:
     """Close an alert with what it turned out to be."""
-    if disposition not in DISPOSITIONS:
-        raise typer.BadParameter(f"{disposition!r} is none of {', '.join(DISPOSITIONS)}.")
+    one_of(disposition, DISPOSITIONS, "disposition")
     _act(site, "resolve", key, by, note=disposition)
 
 
-@app.command(epilog="Example: marchwarden alerts accept A0K3 --for border-patrol")
-def accept(key: Key, agency: For, site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts accept configs A0K3 --for border-patrol")
+def accept(site: Site, key: Key, agency: For, by: By = "", note: Note = "") -> None:
     """Accept an alert for an agency. If it was offered, or its holder declined it, that agency holds it now."""
     _act(site, "accept", key, by, agency=agency, note=note)
 
 
-@app.command(epilog="Example: marchwarden alerts decline A0K3 --for park-rangers --note 'outside the reserve'")
-def decline(key: Key, agency: For, site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+@app.command(
+    cls=SiteFirst,
+    epilog="Example: marchwarden alerts decline configs A0K3 --for park-rangers --note 'outside the reserve'",
+)
+def decline(site: Site, key: Key, agency: For, by: By = "", note: Note = "") -> None:
     """Decline an alert for an agency. Its holder keeps it, as disputed, until another accepts."""
     _act(site, "decline", key, by, agency=agency, note=note)
 
 
-@app.command("hand-over", epilog="Example: marchwarden alerts hand-over A0K3 --for park-rangers --to border-patrol")
-def hand_over(key: Key, to: ToAgency, agency: For = "", site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+@app.command(
+    "hand-over",
+    cls=SiteFirst,
+    epilog="Example: marchwarden alerts hand-over configs A0K3 --for park-rangers --to border-patrol",
+)
+def hand_over(site: Site, key: Key, to: ToAgency, agency: For = "", by: By = "", note: Note = "") -> None:
     """Offer an alert to another agency, which holds it once it accepts."""
     _act(site, "hand-over", key, by, agency=agency, to=to, note=note)
 
 
-@app.command(epilog="Example: marchwarden alerts share A0K3 --to sheriff-cochise")
-def share(key: Key, to: ToAgency, agency: For = "", site: SiteHere = HERE, by: By = "", note: Note = "") -> None:
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts share configs A0K3 --to sheriff-cochise")
+def share(site: Site, key: Key, to: ToAgency, agency: For = "", by: By = "", note: Note = "") -> None:
     """Make an alert joint: another agency gets it too."""
     _act(site, "share", key, by, agency=agency, to=to, note=note)
 
 
-@app.command(epilog="Example: marchwarden alerts merge A0K3 --into A7PQ")
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts merge configs A0K3 --into A7PQ")
 def merge(
+    site: Site,
     key: Key,
     into: Annotated[str, typer.Option(help="The alert that it is part of", show_default=False)],
-    site: SiteHere = HERE,
     by: By = "",
 ) -> None:
     """Say that two alerts are one happening."""
@@ -213,11 +245,11 @@ def merge(
     _act(site, "merge", key, by, to=outbox_of(c).full_key(into))
 
 
-@app.command(epilog="Example: marchwarden alerts split A0K3 --subject T0123456789ABC")
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts split configs A0K3 --subject T0123456789ABC")
 def split(
+    site: Site,
     key: Key,
     subject: Annotated[list[str], typer.Option(help="What is an alert of its own; several times", show_default=False)],
-    site: SiteHere = HERE,
     by: By = "",
 ) -> None:
     """Say that some of an alert's subjects are another happening."""
@@ -227,22 +259,22 @@ def split(
 # ── silences ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@app.command(epilog="Example: marchwarden alerts silence zone=stock-tank class=person --hours 8 --reason 'ranch hands'")
+@app.command(
+    cls=SiteFirst,
+    epilog="Example: marchwarden alerts silence configs zone=stock-tank class=person --hours 8 --reason 'ranch hands'",
+)
 def silence(
+    site: Site,
     matchers: Annotated[
         list[str], typer.Argument(help=f"field=value; fields: {', '.join(FIELDS)}", show_default=False)
     ],
     reason: Annotated[str, typer.Option(help="Why", show_default=False)],
     hours: Annotated[float, typer.Option(help="For how long", min=0.01)] = 8.0,
     agency: For = "",
-    site: SiteHere = HERE,
     by: By = "",
 ) -> None:
     """Tell nobody of what matches, for a while; with --for, tell all but that agency. It is raised and kept all the same."""
-    pairs = dict(m.split("=", 1) for m in matchers if "=" in m)
-    wrong = [m for m in matchers if "=" not in m or m.split("=", 1)[0] not in FIELDS]
-    if wrong:
-        raise typer.BadParameter(f"{wrong[0]!r} is no field=value; fields are {', '.join(FIELDS)}.")
+    pairs = matchers_asked(configuration_in_use(site), matchers, FIELDS)
     until = datetime.now(UTC) + timedelta(hours=hours)
     _act(site, "silence", "", by, note=reason, matchers=pairs, until=until.isoformat(), agency=agency)
 
@@ -251,14 +283,14 @@ def silence(
 def silences(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """The silences in force."""
     rows = outbox_of(configuration_in_use(site)).status().get("silences", [])
-    _print(rows, ("silence", "by", "reason", "until", "matchers"), as_json)
+    _print(rows, SILENCES, as_json)
 
 
-@app.command(epilog="Example: marchwarden alerts unsilence S0K3")
+@app.command(cls=SiteFirst, epilog="Example: marchwarden alerts unsilence configs S0K3")
 def unsilence(
+    site: Site,
     key: Annotated[str, typer.Argument(help="The silence, or its beginning", show_default=False)],
     agency: For = "",
-    site: SiteHere = HERE,
     by: By = "",
 ) -> None:
     """End a silence before its time."""
@@ -272,6 +304,9 @@ def unsilence(
 def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:
     """Hand an action in, and wait a moment to see it done: the service takes it by way of the journal."""
     c = configuration_in_use(site)
+    agency_asked(c, more.get("agency", ""))
+    if action in ("hand-over", "share"):
+        agency_asked(c, more["to"])
     outbox, person = outbox_of(c), who(by)
     whole = outbox.full_key(key) if key else ""
     said = {name: value for name, value in more.items() if value}
@@ -302,11 +337,12 @@ def _show(console: Console, record: dict[str, Any], c: Configuration, as_json: b
         console.print(alert_text(record, c.site.site.time_zone))
 
 
-def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], columns: tuple[Column, ...], as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(row[name]) for name in columns))
-    Console().print(table)
+    else:
+        print_table(columns, [[_cell(row[column.name]) for column in columns] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    return " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

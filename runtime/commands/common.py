@@ -13,7 +13,10 @@ from alerts import audit as audit_log
 from alerts.outbox import Outbox
 from model.liveness import judged
 from model.time import iso_from_ns
+from runtime.accepted import configuration_in_use
+from runtime.configuration import load
 from runtime.entries import Configuration
+from runtime.mistakes import Mistakes
 from runtime.places import Places, audit_key, private_folder
 from runtime.process_report import read_reports
 
@@ -37,6 +40,26 @@ def audited(c: Configuration, by: str, what: str, about: str, reason: str) -> No
     places = Places(c.state)
     private_folder(c.state)
     audit_log.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who(by), what, about, reason)
+
+
+def in_use_with_notes(site: Path) -> Configuration:
+    """The configuration in use, and on standard error how the folder differs from it. Raises Mistakes."""
+    c = configuration_in_use(site)
+    if c.copies:  # it is one that was accepted
+        try:
+            differs = load(site).sources != c.sources
+            note = (
+                "holds changes that are not in use: a running service takes them into use on SIGHUP" if differs else ""
+            )
+        except Mistakes as mistakes:
+            note = f"has {count(mistakes)} (`marchwarden check {site}`)"
+        if note:
+            people.print(f"This is what is in use. The folder {note}.", markup=False)
+    return c
+
+
+def count(mistakes: Mistakes) -> str:
+    return f"{len(mistakes.found)} {'mistake' if len(mistakes.found) == 1 else 'mistakes'}"
 
 
 def status_of(c: Configuration) -> dict[str, Any]:

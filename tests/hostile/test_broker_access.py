@@ -182,7 +182,7 @@ def test_the_service_lives_with_this_access_list_and_a_forged_end_reaches_no_age
             forged = json.dumps(first | {"phase": "cleared", "revision": 2}).encode()
             try_to_publish(broker, "sensor-radar-east", AGENCY, forged)
             try_to_publish(broker, "sensor-radar-east", "$marchwarden/action", SILENCE)
-            assert marchwarden("alerts", "ack", first["alert"], "--site", site, "--by", "desk").returncode == 0
+            assert marchwarden("alerts", "ack", site, first["alert"], "--by", "desk").returncode == 0
             until(lambda: len(agency.got) >= 2 and b"acknowledged" in agency.got[-1][1], "the next revision arrived")
             assert {json.loads(body)["phase"] for _, body in agency.got} == {"raised", "updated"}
         assert not Outbox(site / "state" / "marchwarden.db").status().get("silences")

@@ -58,7 +58,7 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
             assert ElementTree.fromstring(cap.taken[0]).findtext("{*}status") == "Exercise"
 
             def do(*arguments: str) -> str:
-                done = marchwarden("alerts", *arguments, "--site", site, "--by", "ana")
+                done = marchwarden("alerts", arguments[0], site, *arguments[1:], "--by", "ana")
                 assert done.returncode == 0, done.stderr
                 return done.stderr
 
@@ -70,14 +70,14 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
             assert "disputed" in marchwarden("alerts", "list", site).stdout
             do("accept", key, "--for", "border-patrol")
             do("share", key, "--to", "park-rangers")
-            refused = marchwarden("alerts", "share", key, "--to", "park-rangers", "--site", site)
+            refused = marchwarden("alerts", "share", site, key, "--to", "park-rangers")
             assert (refused.returncode, "has it already" in refused.stderr) == (1, True)
             do("silence", "zone=stock-tank", "class=person", "--reason", "ranch hands", "--hours", "1")
             until(lambda: "ranch hands" in marchwarden("alerts", "silences", site).stdout, "the silence is shown")
             silence = json.loads(marchwarden("alerts", "silences", site, "--json").stdout)[0]["silence"]
             do("unsilence", silence[:6])
             do("resolve", key, "--as", "genuine")
-            shown = marchwarden("alerts", "show", key, "--site", site, "--reason", "test").stdout
+            shown = marchwarden("alerts", "show", site, key, "--reason", "test").stdout
             for said_by in (
                 "assigned by ana: unit-7",
                 "declined by ana: sheriff-cochise: not our county",

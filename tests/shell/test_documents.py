@@ -290,7 +290,7 @@ def test_every_command_that_the_documents_show_works(reader: Reader) -> None:
             done.add(ENDLESS)
             continue
         code, told = reader.run(text)
-        refused = re.match(rf"marchwarden alerts ({'|'.join(PEOPLES)}) (\w+)", text)
+        refused = re.match(rf"marchwarden alerts ({'|'.join(PEOPLES)}) configs (\w+)", text)
         answered = refused is not None and code == 1 and told.startswith(f"{refused[2]}: ")
         if (code != 0 and not answered) or "not running" in told:
             failures.append(f"{command.where}: {text}: exit {code}: {told[-600:]}")

@@ -99,14 +99,14 @@ def test_bad_input_is_counted_and_shown_and_alerts_and_actions_still_pass(tmp_pa
                 lambda: [i for i in outbox.incidents() if i["rule"] == "inbound-crossing"], "the crossing was raised"
             )
             key = raised[0]["alert"]
-            done = marchwarden("alerts", "ack", key[:8], "--site", site, "--by", "desk-2")
+            done = marchwarden("alerts", "ack", site, key[:8], "--by", "desk-2")
             assert (done.returncode, "acknowledged by desk-2" in done.stderr) == (0, True)
             listed = json.loads(marchwarden("alerts", "list", site, "--json").stdout)
             assert {i["alert"]: i["acknowledged_by"] for i in listed}[key] == "desk-2"
-            shown = marchwarden("alerts", "show", key, "--site", site, "--reason", "test").stdout
+            shown = marchwarden("alerts", "show", site, key, "--reason", "test").stdout
             assert "agreement:mou-1" in shown
             assert "radar-west" in shown
-            until(lambda: "delivered" in marchwarden("alerts", "show", key, "--site", site).stdout, "it was delivered")
+            until(lambda: "delivered" in marchwarden("alerts", "show", site, key).stdout, "it was delivered")
             tracks = marchwarden("history", site, "tracks", "--json", "--reason", "test").stdout.splitlines()
             assert json.loads(tracks[0])["sensors"] == "radar-west"
             header = marchwarden("history", site, "detections", "--csv", "--sensor", "radar-west").stdout.splitlines()[
