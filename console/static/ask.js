@@ -1,7 +1,17 @@
 // A question in a dialog, answered by form or Escape. Resolves with the values, or null.
 
-import { $, el } from "./dom.js";
+import { $, el, takesFocus } from "./dom.js";
 import { t } from "./text.js";
+
+/** Show a dialog; when it is closed the focus goes back to where it was, or to the incident where that is gone by then. */
+export function modal(dialog) {
+  const before = document.activeElement;
+  dialog.showModal();
+  dialog.addEventListener("close", () => {
+    if (document.activeElement !== document.body || before === document.body) return;
+    [before, $("#detail .actions button"), $("#list")].find((e) => e && takesFocus(e))?.focus();
+  }, { once: true });
+}
 
 /** fields: [{name, label, kind: "text" | "number" | "select" | "area" | "match", options, value, on, required}]; a "match" is a text
  *  that counts where it is ticked. `preview` gives what the answers so far would come to, as elements. */
@@ -23,7 +33,7 @@ export function ask(title, fields, preview) {
     el("div", { class: "row" }, el("button", { value: "yes", class: "main" }, t("do")), el("button", { value: "no", type: "button", onclick: () => dialog.close("no") }, t("cancel"))));
   dialog.replaceChildren(form);
   dialog.returnValue = "no";
-  dialog.showModal();
+  modal(dialog);
   draw();
   (inputs.find((input, n) => !ticks[n]) ?? inputs[0])?.focus();
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 // One incident: why it was raised, grouped and routed, what was done, and what to do.
 
 import { ask } from "./ask.js";
-import { $, announce, el } from "./dom.js";
+import { $, announce, el, redraw } from "./dom.js";
 import * as list from "./list.js";
 import { fly } from "./map.js";
 import { get, post } from "./server.js";
@@ -23,17 +23,18 @@ async function load(key) {
   const first = key !== showing;
   showing = key;
   if (first) whole_ = null; // what is done now is not done to the one before
+  if (!key && $("#detail").contains(document.activeElement)) $("#list").focus();
   $("#detail").hidden = !key;
   if (!key) { whole_ = null; return; }
   try {
     whole_ = await get(`incidents/${key}`);
   } catch (error) {
-    if (showing === key) $("#detail").replaceChildren(closing(), el("p", { class: "wrong" }, error.message));
+    if (showing === key) redraw($("#detail"), closing(), el("p", { class: "wrong" }, error.message));
     return;
   }
   if (showing !== key) return;
   draw(whole_);
-  if (first) fly(whole_.incident);
+  if (first) { $("#detail").scrollTop = 0; fly(whole_.incident); }
 }
 export const shown = () => whole_?.incident ?? null;
 
@@ -42,13 +43,12 @@ const line = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)]
 const both = (iso) => [el("time", { datetime: iso }, whole(iso)), el("small", {}, utc(iso))];
 
 function draw({ incident: i, revisions, deliveries, related, pictures }) {
-  const box = $("#detail"), at = box.scrollTop;
-  box.replaceChildren(...[
+  redraw($("#detail"),
     closing(),
     el("p", { class: `badge ${i.severity}` }, `${SIGN[i.severity]} ${t(i.severity)} · ${t(i.status)}`),
     el("h2", { tabindex: "-1" }, what(i)),
     el("p", {}, place(i)),
-    el("div", { class: "actions" }, actions(i).map(([name, key]) => el("button", { "data-do": name, onclick: () => act(name), class: name === "ack" ? "main" : "" }, t(name), key ? [" ", el("kbd", {}, key)] : null)),
+    el("div", { class: "actions" }, actions(i).map(([name, key]) => el("button", { "data-key": name, onclick: () => act(name), class: name === "ack" ? "main" : "" }, t(name), key ? [" ", el("kbd", {}, key)] : null)),
       el("button", { onclick: () => fly(i) }, t("show_on_map"))),
     el("dl", {},
       line(t("raised_at"), both(i.raised)), line(t("last_seen"), both(i.last_seen)),
@@ -69,11 +69,17 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
       el("figcaption", {}, `${sensor(p.sensor)}, ${local(p.time)}: ${t(p.label)}`)))),
     el("h3", {}, t("timeline")),
     el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, el("time", { title: utc(r.told) }, local(r.told)), " ", t(`why_${r.reason.why}`), by(r)))),
-    related.length ? [el("h3", {}, t("related")), el("ul", { class: "timeline" }, related.map((r) => el("li", {}, el("button", { onclick: () => list.choose(r.alert) }, `${SIGN[r.severity]} ${what(r)}`))))] : "",
+    related.length ? [el("h3", {}, t("related")), el("ul", { class: "timeline" }, related.map((r) => el("li", { "data-key": r.alert }, el("button", { onclick: () => open(r.alert) }, `${SIGN[r.severity]} ${what(r)}`))))] : "",
     deliveries.length ? [el("h3", {}, t("deliveries")), el("ul", { class: "timeline" }, lastPerChannel(deliveries).map((d) => el("li", {}, `${agency(d.agency)} · ${d.channel}: ${d.dead ? t("given_up") : d.done_ns ? t("delivered") : t("waiting")} ${d.error ?? ""}`)))] : "",
     el("p", {}, el("small", {}, i.alert, " · ", i.subjects.join(" "))),
-  ].flat());
-  box.scrollTop = at;
+  );
+}
+
+/** Another incident in the same pane, which a reader begins at its title. */
+async function open(key) {
+  list.choose(key);
+  await loading;
+  $("#detail h2")?.focus();
 }
 
 function facts(detail) {

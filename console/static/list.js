@@ -1,6 +1,6 @@
 // The incidents: what there is, what is new, and which of them the filters let through. The filters live in the address.
 
-import { $, announce, el } from "./dom.js";
+import { $, announce, el, redraw } from "./dom.js";
 import { alarm } from "./sound.js";
 import { t } from "./text.js";
 import { age } from "./times.js";
@@ -95,8 +95,9 @@ export function draw() {
       el("span", { class: "where" }, `${place(i)} · ${agency(i.lead)}`),
       el("span", { class: "state" }, i.muted ? t("is_silenced") : i.disputed ? t("is_disputed") : t(i.status)),
     ));
-  $("#list").replaceChildren(...rows);
-  $("#list").setAttribute("aria-activedescendant", chosen ? `i-${chosen}` : "");
+  redraw($("#list"), rows);
+  const active = document.getElementById(`i-${chosen}`);
+  active ? $("#list").setAttribute("aria-activedescendant", active.id) : $("#list").removeAttribute("aria-activedescendant");
   $("#none").hidden = found.length > 0;
   $("#count").textContent = `(${found.length})`;
   const waiting = all().filter((i) => i.status === "open" && !i.muted);

@@ -1,7 +1,8 @@
 // The page put together: sign in, start everything, keep it in step with the stream.
 
+import { modal } from "./ask.js";
 import * as detail from "./detail.js";
-import { $, announce, el } from "./dom.js";
+import { $, announce, el, redraw, takesFocus } from "./dom.js";
 import * as list from "./list.js";
 import * as map from "./map.js";
 import * as past from "./past.js";
@@ -15,6 +16,8 @@ import { isOpen, names } from "./words.js";
 
 const VIEWS = ["map", "sensors", "history", "shift"];
 let me, site, view = "map", pending = 0, disconnected = false, stopped = false;
+let focusAfter = sessionStorage.getItem("focus"); // where the keyboard goes on once the page is there: after signing in, or in another language
+sessionStorage.removeItem("focus");
 
 const language = () => localStorage.getItem("language") ?? (navigator.language.startsWith("es") ? "es" : "en");
 const theme = (name) => { document.documentElement.dataset.theme = name; localStorage.setItem("theme", name); map.style(); map.soon(); };
@@ -27,12 +30,14 @@ async function begin() {
   } catch (error) {
     if (error.status !== 401) { $("#lost").hidden = false; return void setTimeout(begin, 2000); }
     $("#sign-in").hidden = false;
-    $("#sign-in").account.focus();
+    $("#sign-in [name=account]").focus();
     return;
   }
   $("#sign-in").hidden = true;
   $("#lost").hidden = true;
   $("#desk").hidden = false;
+  $("#incidents").hidden = !me.may.includes("see");
+  if (focusAfter) [$(focusAfter), $("nav button")].find(takesFocus).focus();
   site = await get("site");
   names(site);
   times.inZone(site.time_zone);
@@ -88,7 +93,7 @@ function head() {
   $("#sign-out").hidden = me.open;
   $("#sign-out").onclick = async () => { await remove("session"); location.reload(); };
   $("#language").value = language();
-  $("#language").onchange = (event) => { localStorage.setItem("language", event.target.value); location.reload(); };
+  $("#language").onchange = (event) => { localStorage.setItem("language", event.target.value); sessionStorage.setItem("focus", "#language"); location.reload(); };
   $("#theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   $("#sound").onclick = () => { sound.turn(!sound.isOn()); pressed($("#sound"), sound.isOn()); };
   pressed($("#sound"), sound.isOn());
@@ -98,22 +103,24 @@ function head() {
     button.hidden = !me.may.includes(allowed[button.dataset.view]);
     button.onclick = () => show(button.dataset.view);
   }
-  $("#incidents").hidden = !me.may.includes("see");
   clock();
 }
 const pressed = (button, on) => button.setAttribute("aria-pressed", String(on));
 
 async function show(name, keep = false) {
+  const focused = document.activeElement;
   if (past.isOpen() && !keep) past.leave();
   view = VIEWS.includes(name) ? name : "map";
   for (const each of VIEWS) $(`#view-${each}`).hidden = each !== view;
   for (const button of document.querySelectorAll("nav button")) pressed(button, button.dataset.view === view);
+  if (focused !== document.body && !takesFocus(focused)) // it was in what is hidden now
+    ($(`#view-${view} .maplibregl-canvas`) ?? $(`#view-${view}`)).focus({ preventScroll: true });
   list.address(view);
   if (view === "map") { map.resize(); map.soon(); return; }
   try {
     await { sensors: () => sensors.show(), history: () => past.show(show), shift: () => shift.show(me) }[view]();
   } catch (error) {
-    $(`#view-${view}`).replaceChildren(el("p", { class: "wrong", role: "alert" }, error.message));
+    redraw($(`#view-${view}`), el("p", { class: "wrong", role: "alert" }, error.message));
   }
 }
 
@@ -148,7 +155,7 @@ function help() {
   dialog.replaceChildren(el("form", { method: "dialog" }, el("h2", {}, t("keys_title")),
     el("dl", {}, row("J K", t("key_move")), row("Enter", t("key_open")), row("A", t("ack")), row("S", t("assign")), row("N", t("note")), row("R", t("resolve")), row("H", t("hand-over")), row("X", t("silence")), row("1 2 3 4", t("key_view")), row("Esc", t("key_close"))),
     el("button", { class: "main" }, t("close"))));
-  dialog.showModal();
+  modal(dialog);
 }
 
 $("#sign-in").addEventListener("submit", async (event) => {
@@ -157,6 +164,7 @@ $("#sign-in").addEventListener("submit", async (event) => {
   try {
     await post("session", { account: form.account.value, password: form.password.value });
     form.password.value = "";
+    focusAfter = "#list";
     begin();
   } catch (error) {
     form.querySelector(".wrong").textContent = error.message;

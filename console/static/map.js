@@ -1,7 +1,7 @@
 // The map: what stands is drawn by MapLibre, what moves by a canvas above it, so that thousands of tracks cost a few milliseconds.
 
 import { Map as Chart, setWorkerUrl } from "./vendor/maplibre-gl.mjs";
-import { $, el } from "./dom.js";
+import { $, el, redraw } from "./dom.js";
 import * as list from "./list.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
@@ -25,7 +25,7 @@ export async function start(site) {
   const scene = (stands = await get("scene"));
   setWorkerUrl(new URL("./vendor/maplibre-gl-worker.mjs", import.meta.url).href);
   const bounds = extent(scene);
-  chart = new Chart({ container: "map", style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0 });
+  chart = new Chart({ container: "map", locale: { "Map.Title": t("map") }, style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0 });
   chart.touchZoomRotate.disableRotation();
   chart.keyboard.disableRotation();
   canvas = el("canvas", { "aria-hidden": "true" });
@@ -296,8 +296,9 @@ function describe(now, stale) {
   const current = inspected && now.tracks.find((track) => track[ID] === inspected.track[ID]);
   if (current) inspected = { track: current, time: now.time };
   const box = $("#track"), words = inspected ? [inspected.track, inspected.time, Boolean(current), document.documentElement.lang].join() : "";
+  if (!inspected && box.contains(document.activeElement)) chart.getCanvas().focus();
   box.hidden = !inspected;
-  if (inspected && box.dataset.of !== words) box.replaceChildren(...details(inspected.track, inspected.time, Boolean(current)));
+  if (inspected && box.dataset.of !== words) redraw(box, details(inspected.track, inspected.time, Boolean(current)));
   box.dataset.of = words;
   const line = !now.time ? "" : stale ? `▲ ${t("not_live", zoned(now.time), age(now.time))}` : `${replaying ? `${t("replaying")} ` : ""}${zoned(now.time)}`;
   if ($("#map-time").textContent !== line) $("#map-time").textContent = line;

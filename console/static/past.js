@@ -1,6 +1,6 @@
 // What was: any hour again on the map, and how much there was of it.
 
-import { $, announce, el } from "./dom.js";
+import { $, announce, el, redraw } from "./dom.js";
 import * as map from "./map.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
@@ -15,13 +15,12 @@ export async function show(views) {
   const hour = Math.floor(now() / 3600000) * 3600000;
   const start = el("input", { type: "datetime-local", name: "from", step: "60", value: new Date(hour).toISOString().slice(0, 16), "aria-label": `${t("from")} (UTC)` });
   const why = el("input", { name: "reason", placeholder: t("reason_to_look"), "aria-label": t("reason_to_look"), required: true });
-  const told = el("p", { role: "status" }), figure = el("div");
-  const form = el("form", { class: "row", onsubmit: (event) => { event.preventDefault(); load(start.value, why.value, told); } },
+  const form = el("form", { class: "row", name: "hour", onsubmit: (event) => { event.preventDefault(); load(event.target.elements); } },
     el("label", {}, `${t("from")} (UTC) `, start), why, el("button", { class: "main" }, t("load")));
-  $("#view-history").replaceChildren(
+  redraw($("#view-history"),
     el("h2", {}, t("replay_hour")), form,
-    told, el("h2", {}, t("activity")), figure);
-  figure.append(await chart()); // afterwards: what is typed in the meantime stays
+    el("p", { role: "status", id: "hour-found" }), el("h2", {}, t("activity")), el("div", { id: "activity" }));
+  redraw($("#activity"), await chart()); // afterwards: what is typed in the meantime stays
 }
 
 export const isOpen = () => document.body.classList.contains("past");
@@ -50,9 +49,10 @@ export function leave() {
 /** Something new has happened now, while the page shows the past. */
 export function missed() { $("#past .fresh").textContent = t("new_now", ++fresh); }
 
-async function load(start, reason, told) {
+async function load(fields) {
   stop();
-  from = Date.parse(`${start}Z`) / 1000;
+  const told = $("#hour-found"), reason = fields.reason.value;
+  from = Date.parse(`${fields.from.value}Z`) / 1000;
   to = from + 3600;
   try {
     ({ tracks } = await get("history/tracks", { from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), reason }));
@@ -65,7 +65,7 @@ async function load(start, reason, told) {
   const first = Math.min(...tracks.map((track) => track.at[0][0]), to);
   told.textContent = tracks.length ? `${tracks.length} ${t("tracks")}` : t("no_tracks");
   announce(told.textContent);
-  if (tracks.length) { open(); place(first); goTo("map", true); }
+  if (tracks.length) { open(); place(first); goTo("map", true); $("#play").focus(); }
 }
 
 /** The map as it was at a second: the tracks of the newest scan until then, as the live map showed them. */

@@ -1,6 +1,6 @@
 // The sensors: which are well, when each was last heard, and how often each cries wolf.
 
-import { $, el, table } from "./dom.js";
+import { $, el, redraw, table } from "./dom.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
 import { age, whole } from "./times.js";
@@ -23,7 +23,7 @@ export async function show() {
     share.set(d.sensor, [sum[0] + d.nuisance, sum[1] + d.nuisance + d.genuine]);
   }
   const order = [...said.sensors].sort((a, b) => ORDER.indexOf(a.condition) - ORDER.indexOf(b.condition) || a.sensor.localeCompare(b.sensor));
-  $("#view-sensors").replaceChildren(
+  redraw($("#view-sensors"),
     el("h2", {}, `${t("sensors")} (${said.sensors.length})`),
     table([t("sensor"), t("state"), t("last_heard"), t("messages"), t("rejected"), t("battery"), t("nuisance_share")], order.map((s) => [
       `${nameOf(s.sensor)} (${s.sensor})`,
@@ -31,7 +31,7 @@ export async function show() {
       s.heard ? el("time", { title: s.heard }, `${whole(s.heard)} (${age(s.heard)})`) : t("never"),
       { number: s.messages }, { number: s.rejected }, { number: s.battery === null ? "" : `${Math.round(s.battery * 100)} %` },
       { number: share.has(s.sensor) ? `${Math.round((100 * share.get(s.sensor)[0]) / share.get(s.sensor)[1])} % / ${share.get(s.sensor)[1]}` : "" },
-    ])),
+    ]), order.map((s) => s.sensor)),
     el("h2", {}, t("rejections")),
     table([t("reason"), t("sensor"), t("count"), t("detail")], said.rejections.map((r) => [t(`rejected_${r.reason}`), r.sensor || r.topic, { number: r.count }, r.detail])),
   );

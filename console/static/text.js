@@ -189,6 +189,7 @@ const TABLE = {
   by_kind: ["By kind", "Por tipo"],
   by_disposition: ["What they were", "Qué fueron"],
   silences: ["Silences in force", "Silencios vigentes"],
+  action: ["Action", "Acción"],
   end_silence: ["End", "Terminar"],
   until: ["until", "hasta"],
   print: ["Print", "Imprimir"],

@@ -167,12 +167,30 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
         launched.close()
 
 
+# Keeps what had the focus when it fell to the page's body, unless somebody clicked where nothing takes it.
+WATCH_FOCUS = """(() => {
+    let last = null, clicked = false;
+    window.focusLost = [];
+    const name = e => e.tagName + ' ' + (e.id || e.getAttribute('aria-label') || e.name || e.textContent.slice(0, 40));
+    addEventListener('mousedown', () => { clicked = true; }, true);
+    const look = () => {
+        const now = document.activeElement;
+        if (now === document.body && last && !clicked) window.focusLost.push(name(last));
+        last = now && now !== document.body ? now : null;
+        clicked = false;
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+})()"""
+
+
 class Desk:
     """A page that somebody is signed in to, and what it asked for and complained of."""
 
     def __init__(self, chromium: Browser, url: str, who: str = "", **context: Any) -> None:
         self.context = chromium.new_context(viewport={"width": 1440, "height": 900}, **context)
         self.context.set_default_timeout(DEADLINE_S * 1000)
+        self.context.add_init_script(WATCH_FOCUS)
         self.page: Page = self.context.new_page()
         self.asked: list[str] = []
         self.wrong: list[str] = []
@@ -193,6 +211,10 @@ class Desk:
         self.page.click("#sign-in button")
         self.page.wait_for_selector("#map canvas")
         self.wrong = [said for said in self.wrong if "401" not in said]  # of before
+
+    def focus_lost(self) -> list[str]:
+        """What had the focus when the page let it fall."""
+        return list(self.page.evaluate("window.focusLost"))
 
     def keys(self) -> set[str]:
         """Of the incidents on the page."""

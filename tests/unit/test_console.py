@@ -220,7 +220,7 @@ def test_every_word_of_the_page_is_in_the_table() -> None:
 def words() -> dict[str, list[str]]:
     """The page's texts: by key, one in each language."""
     source = (STATIC / "text.js").read_text()
-    table = source[source.index("const TABLE = {") : source.index("};", source.index("const TABLE = {"))]
+    table = source[source.index("const TABLE = {") : source.index("\n};", source.index("const TABLE = {"))]
     rows = re.findall(r'^  (?:"([\w-]+)"|(\w+)): (\[.*\]),$', table, re.MULTILINE)
     texts = {quoted or plain: json.loads(row) for quoted, plain, row in rows}
     assert len(texts) == len(rows), "a key stands twice in the table"
