@@ -6,7 +6,7 @@ from alerts.conditions import depth_m
 from alerts.rules import Ground, Rule
 from alerts.schedule import in_force
 from alerts.subjects import Subjects, eligible, event_at
-from alerts.units import Unit
+from alerts.units import Unit, explaining
 from geo.zones import inside
 from model.alerts import Detail, Event
 from model.time import NS
@@ -31,7 +31,7 @@ def absent(
 def _count(ground: Ground, rule: Rule, zone: int, units: tuple[Unit, ...], subjects: Subjects) -> int:
     """Tracks and units that are there. A unit that is also a track counts once."""
     there = eligible(rule, subjects) & (depth_m(ground, zone, subjects) > -subjects.sigma_m)
-    fresh = [u for u in units if u.sector >= 0 and subjects.time_ns - u.observed_ns <= ground.habits.unit_fresh_ns]
+    fresh = explaining(ground, units, subjects.time_ns)
     if not fresh:
         return int(there.sum())
     _, zones = inside(

@@ -73,6 +73,7 @@ class Judgement:
     alerts: tuple[Alert, ...]  # in the order in which they came about
     withheld: tuple[Withheld, ...]
     refused: tuple[tuple[Action, str], ...]  # what people did that could not be done, and why
+    faults: tuple[Fault, ...]  # noticed here, of units of ours
 
 
 def untold() -> AlertsState:
@@ -93,8 +94,9 @@ def judged(
     faults: tuple[Fault, ...] = (),
 ) -> tuple[AlertsState, Judgement]:
     """The state at `now_ns`, and what it has to say."""
-    state = replace(state, units=reported(ground, state.units, reports))
-    at_once = [*plates_read(ground, arrived), *fault_events(ground, faults, now_ns)]
+    units, jumps = reported(ground, state.units, reports)
+    state = replace(state, units=units)
+    at_once = [*plates_read(ground, arrived), *fault_events(ground, (*faults, *jumps), now_ns)]
     incidents, alerts = grouped(ground, state.silences, state.incidents, at_once, now_ns)
     state = replace(state, incidents=incidents)
     withheld: list[Withheld] = []
@@ -114,7 +116,7 @@ def judged(
         incidents, told = muted(ground, state.silences, state.incidents, clock_ns, now_ns)
         state = replace(state, incidents=incidents)
         alerts += told
-    return state, Judgement(alerts, tuple(withheld), refused)
+    return state, Judgement(alerts, tuple(withheld), refused, tuple(jumps))
 
 
 def due_ns(ground: Ground, state: AlertsState, health: Health) -> Iterator[int]:
@@ -127,6 +129,7 @@ def due_ns(ground: Ground, state: AlertsState, health: Health) -> Iterator[int]:
         for (rule, _), present_ns in zip(ground.watches(EventKind.ABSENCE), memory.present_ns, strict=True):
             yield present_ns + rule.dwell_ns
     yield from (unit.observed_ns + ground.habits.unit_fresh_ns for unit in state.units)
+    yield from (unit.distrusted_ns for unit in state.units)
     yield from equipment_due_ns(ground, health)
     yield from silences_due_ns(state.silences)
     for incident in state.incidents:

@@ -1,5 +1,6 @@
 """Rules as the pure part reads them, and the ground on which they stand."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +15,7 @@ from geo.zones import Lines, Zones
 from model.alerts import SEVERITIES, EventKind
 from model.columns import Columns, column
 from model.faults import FaultKind
+from model.units import RegisteredUnit
 from model.world import SensorColumns
 
 
@@ -158,6 +160,7 @@ class Habits:
     split_ns: int = 60_000_000_000  # for this long is an incident of its own
     unit_m: float = 15.0  # standard deviation of where a unit's people stand about its reported place
     unit_fresh_ns: int = 60_000_000_000  # an older report says nothing any more
+    unit_speed_mps_max: float = 70.0  # faster from one report to the next is not one unit
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ class Ground:
     sensor_owners: tuple[str, ...]
     gateways: tuple[str, ...]  # what carries the messages of several sensors
     gateway: NDArray[np.int32]  # (n,) which of them carries the sensor's, alone; -1: none
+    units: Mapping[str, RegisteredUnit]  # by id
     lateness_ns: int  # how far back fusion may run scans again
 
     @cached_property

@@ -19,6 +19,7 @@ class FaultKind(StrEnum):
     STEP_FAILED = "step_failed"  # a step raised an exception, and messages were set aside; about: the stage
     LOAD_SHED = "load_shed"  # more came than the site's limits allow, and some was left out; about: the feed or sensor
     FEED_SUSPECT = "feed_suspect"  # a feed sends what it should not: unknown units, fields or classes; about: the feed
+    UNIT_SUSPECT = "unit_suspect"  # a unit is where it cannot be: others may speak for it; about: the unit
     DEVICE_FAULT = "device_fault"  # the network says that what a device sends cannot be used; about: the sensor
     JOURNAL_LOST = "journal_lost"  # the journal is damaged or gone, so messages may be missing; about: the file
     STATE_LOST = "state_lost"  # a stored state could not be read, and tracking began anew; about: the file

@@ -12,11 +12,13 @@ class Reason(StrEnum):
     WRONG_SHAPE = "wrong_shape"  # it parses, but a field is missing or of another type
     NOT_FINITE = "not_finite"  # NaN or infinity where a number should be
     OUT_OF_RANGE = "out_of_range"  # a number no real thing has: a latitude of 200
+    TOO_UNCERTAIN = "too_uncertain"  # a unit knows its place too badly to explain a track
     IN_THE_FUTURE = "in_the_future"  # observed after it was received, beyond the tolerance
     TOO_OLD = "too_old"  # observed longer ago than the site keeps
     TOO_LATE = "too_late"  # too late for tracking; kept in history
     TOO_LARGE = "too_large"  # payload above the limit, or a picture that is too costly to decode
     UNKNOWN_SENSOR = "unknown_sensor"  # nobody registered it
+    UNKNOWN_UNIT = "unknown_unit"  # a position of a unit that nobody registered: it explains nothing
     UNKNOWN_TOPIC = "unknown_topic"  # no feed has this topic
     UNKNOWN_EVENT = "unknown_event"  # the format has a kind of message that we don't know
     BEYOND_HORIZON = "beyond_horizon"  # a pixel whose ray never meets the ground within range

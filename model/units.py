@@ -4,10 +4,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class UnitReport:
-    """One word of a unit on where it is."""
+class RegisteredUnit:
+    """A unit that may explain tracks."""
 
-    unit: str  # its id: a call sign, a UID
+    id: str
+    name: str  # as people call it; empty: as it calls itself
+    tracks_max: int  # with more tracks about it than this it explains none
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """One word of a registered unit on where it is."""
+
+    unit: str  # its id
     name: str  # as people call it
     observed_ns: int
     received_ns: int

@@ -148,7 +148,7 @@ def advance(
         ),
         plates=heard.plates,
         pictures=heard.pictures,
-        faults=faults,
+        faults=(*faults, *said.faults),
         aside=heard.aside,
     )
     return State(now_ns, inbox.heard_ns, inbox.listening, seen, intake, health, fusion, alerts), outcome

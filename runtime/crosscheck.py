@@ -30,6 +30,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def crosscheck(reading: Reading, c: Configuration) -> None:
     """Note every mistake that no entry shows by itself. What could not be read is blamed on nobody else."""
     _feeds(reading, c)
+    _units(reading, c)
     _agencies(reading, c)
     for what, entries in (
         ("sensor", c.sensors),
@@ -159,6 +160,22 @@ def _feeds(reading: Reading, c: Configuration) -> None:
                     f"{topic!r} lies under feed {other!r} ({wider!r}): messages would be read twice.",
                     "Give each feed a prefix of its own.",
                 )
+
+
+def _units(reading: Reading, c: Configuration) -> None:
+    """Each unit speaks on a feed that carries units, under a name that is nobody else's there."""
+    places = [("site.toml", f"unit {u.id!r}", u) for u in c.site.unit]
+    _doubles(reading, "unit id", ((file, entry, "id", u.id) for file, entry, u in places))
+    _doubles(reading, "unit", ((file, entry, "source", f"{u.feed}/{u.source or u.id}") for file, entry, u in places))
+    formats = {f.id: f.format for f in c.site.feed} | {NATIVE: "native"}
+    for file, entry, unit in places:
+        if unit.feed not in formats:
+            if not reading.may_exist(unit.feed, "feed"):
+                wrong = f"There is no feed {unit.feed!r}."
+                reading.wrong(file, entry, "feed", wrong, nearest(unit.feed, list(formats)))
+        elif formats[unit.feed] not in ("native", "cot"):
+            wrong = f"{unit.feed!r} carries no units: its format is {formats[unit.feed]}."
+            reading.wrong(file, entry, "feed", wrong, "Name 'native', or a feed of format 'cot'.")
 
 
 def _doubles(reading: Reading, what: str, entries: Iterable[tuple[str, str, str, str]]) -> None:

@@ -56,7 +56,9 @@ def _unread_files(c: Configuration) -> Iterator[str]:
 def _feeds(c: Configuration) -> Iterator[str]:
     for feed in c.site.feed if c.sensors else ():
         on_it = [w.value for w in c.sensors if w.value.feed == feed.id]
-        if not on_it and feed.format != "cot":
+        if feed.format == "cot" and not any(u.feed == feed.id for u in c.site.unit):
+            yield f"Feed {feed.id!r} has no [[unit]]: whoever says there where it is explains no track."
+        if not on_it and feed.format not in ("cot", "chirpstack-gateway"):
             yield f"Feed {feed.id!r} has no sensor: all its messages are rejected as of an unknown sensor."
         fits = {"frigate": {"camera"}, "openalpr": {"plate_reader", "camera"}, "chirpstack": {"ground", "other"}}
         for sensor in on_it:

@@ -211,6 +211,22 @@ class Fusion(Strict):
         return self
 
 
+class UnitEntry(Strict):
+    """A unit of ours that says where it is, so that its own people raise no alert."""
+
+    id: Identifier
+    name: str = Field("", max_length=64, description="As people call it; empty: as it calls itself")
+    feed: str = Field("native", description="Where it says so: native, or a feed of format cot")
+    source: str = Field(
+        "",
+        max_length=256,
+        description="As it names itself there: the last part of its topic, or its uid; empty: its id",
+    )
+    tracks_max: Annotated[int, Field(ge=1, le=50)] = Field(
+        4, description="Its people and vehicles at most: with more tracks about it, it explains none of them"
+    )
+
+
 class Incidents(Strict):
     storm_incidents: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         20, description="More incidents of one rule than this in storm_s are told of as one; 0: each by itself"
@@ -220,6 +236,10 @@ class Incidents(Strict):
     split_s: Positive = Field(60.0, description="for this long is an incident of its own")
     unit_m: Positive = Field(15.0, description="How far a unit's people stand about its place, one axis")
     unit_fresh_s: Positive = Field(60.0, description="A unit's word on its place holds this long")
+    unit_speed_mps_max: Positive = Field(
+        70.0,
+        description="A unit that would have to move faster explains nothing for a minute, and technicians are told",
+    )
 
 
 class Privacy(Strict):
@@ -297,6 +317,9 @@ class Bounds(Strict):
     detections_per_s_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
         100_000, description="… of all sensors in a second"
     )
+    unit_sigma_m_max: Positive = Field(
+        30.0, description="A unit that knows its place worse than this, one axis, explains nothing"
+    )
     tracks_max: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
         20_000, description="Tracks held at once; beyond them each sensor's least likely are dropped"
     )
@@ -368,6 +391,7 @@ class SiteFile(Strict):
     mqtt: Mqtt = Mqtt()
     feed: list[FeedEntry] = []  # the native feed is always there
     profile: list[ProfileEntry] = []
+    unit: list[UnitEntry] = []
     fusion: Fusion = Fusion()
     incidents: Incidents = Incidents()
     privacy: Privacy = Privacy()

@@ -18,6 +18,7 @@ from geo.zones import lines_of, zones_of
 from model.alerts import EventKind
 from model.classes import CLASS_INDEX, CLASSES
 from model.time import ns_from_seconds
+from model.units import RegisteredUnit
 from model.world import SensorColumns
 from runtime.advance import World
 from runtime.crosscheck import NATIVE, feed_of, source_of
@@ -85,6 +86,7 @@ def world_of(c: Configuration, plate_key: bytes) -> World:
         sensor_owners=tuple(s.owner for s in catalogue.sensors),
         gateways=catalogue.gateways,
         gateway=catalogue.gateway,
+        units={u.id: RegisteredUnit(u.id, u.name, u.tracks_max) for u in c.site.unit},
         lateness_ns=settings.reach_ns,
     )
     return World(sectors, zones, catalogue, settings, ground)
@@ -182,10 +184,12 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
             bounds.members_max,
             bounds.sensor_detections_per_s_max,
             bounds.detections_per_s_max,
+            bounds.unit_sigma_m_max,
         ),
         plate_key=plate_key,
         index_of={(feed_of(e), source_of(e)): row for row, e in enumerate(entries)},
         row_of_id={e.id: row for row, e in enumerate(entries)},
+        unit_of={(u.feed, u.source or u.id): u.id for u in c.site.unit},
         **_gateways(c, entries),
     )
 
@@ -272,6 +276,7 @@ def _habits(said: Incidents) -> Habits:
         ns_from_seconds(said.split_s),
         said.unit_m,
         ns_from_seconds(said.unit_fresh_s),
+        said.unit_speed_mps_max,
     )
 
 

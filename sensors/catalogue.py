@@ -97,6 +97,7 @@ class Limits:
     members_max: int = 1_000  # detections of one message
     sensor_detections_per_s_max: int = 500
     detections_per_s_max: int = 100_000  # of all sensors together
+    unit_sigma_m_max: float = 30.0  # standard deviation of a unit's place, 1 axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,7 @@ class Catalogue:
     plate_key: bytes = field(repr=False)  # HMAC key of plate tokens
     index_of: dict[tuple[str, str], int] = field(repr=False)  # (feed id, source) → row
     row_of_id: dict[str, int] = field(repr=False)  # sensor id → row
+    unit_of: dict[tuple[str, str], str] = field(repr=False)  # (feed id, source) → id of a registered unit
     gateways: tuple[str, ...]  # what carries the messages of several sensors and says whether it is up
     gateway: NDArray[np.int32]  # (n,) which of them carries the sensor's, alone; -1: none
 

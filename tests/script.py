@@ -18,7 +18,7 @@ from model.faults import Fault
 from model.health import Health
 from model.time import NS
 from model.tracks import SENSORS_KEPT, Reasons, Scan, Tracks, What
-from model.units import UnitReport
+from model.units import RegisteredUnit, UnitReport
 from sensors.health import unheard
 from tests.builders import ONE_SECTOR, T0, sensors
 
@@ -105,6 +105,7 @@ def ground(
         sensor_owners=("patrol", "", "", ""),
         gateways=(),
         gateway=np.full(4, -1, np.int32),
+        units={id: RegisteredUnit(id, "", 4) for id in ("patrol-1", "patrol-2")},
         lateness_ns=30 * NS,
     )
 

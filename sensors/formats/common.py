@@ -27,7 +27,7 @@ READ = 0.95  # that the plate is one of those that the reader names
 NO_SPREAD = (NAN, NAN, NAN)
 NO_MOTION = (NAN, NAN)
 UNIT_SIGMA_M = 10.0  # of a unit that does not say how well it knows where it is
-UNIT_LONGEST = 64  # letters of its id
+UNIT_LONGEST = 64  # letters of its name
 CANDIDATES_MAX = 64  # readings of one plate that are weighed
 FIELDS_NOTED_MAX = 5  # unknown fields of one message that are named
 # What other formats call things that have a name of their own in ours.
@@ -246,7 +246,8 @@ class Rows:
 
     def unit(
         self,
-        unit: str,
+        feed: str,
+        source: str,
         observed_ns: int,
         lat: float,
         lon: float,
@@ -256,16 +257,22 @@ class Rows:
         course_deg: float | None = None,
         speed_mps: float | None = None,
     ) -> None:
-        """One word of a unit of ours on where it is; every number within the bounds of `formats/bounds.py`."""
+        """One word of a unit on where it is; every number within the bounds of `formats/bounds.py`."""
         limits, late_ns = self.catalogue.limits, self.received_ns - observed_ns
-        if not 0 < len(unit) <= UNIT_LONGEST:
-            self.reject(Reason.OUT_OF_RANGE, f"A unit's id has 1 to {UNIT_LONGEST} letters.")
+        sigma = UNIT_SIGMA_M if sigma_m is None else sigma_m
+        unit = self.catalogue.unit_of.get((feed, source))
+        if unit is None:
+            self._unregistered_unit(feed, source)
+        elif sigma > limits.unit_sigma_m_max:
+            detail = (
+                f"{unit} knows its place to {sigma:,.0f} m; beyond {limits.unit_sigma_m_max:g} m it explains nothing."
+            )
+            self.reject(Reason.TOO_UNCERTAIN, detail)
         elif -late_ns > limits.ahead_ns_max:
             self.reject(Reason.IN_THE_FUTURE, TIMES[Reason.IN_THE_FUTURE])
         elif late_ns > limits.age_ns_max:
             self.reject(Reason.TOO_OLD, TIMES[Reason.TOO_OLD])
         else:
-            sigma = UNIT_SIGMA_M if sigma_m is None else sigma_m
             self._units.append(
                 UnitReport(
                     unit,
@@ -279,6 +286,12 @@ class Rows:
                     speed_mps,
                 )
             )
+
+    def _unregistered_unit(self, feed: str, source: str) -> None:
+        """Whoever may publish here can name any unit, so that only those registered count; the others are told of."""
+        detail = f"{source[:64]!r} is no registered unit of feed {feed!r}, so it explains no track."
+        self.reject(Reason.UNKNOWN_UNIT, detail)
+        self.fault(FaultKind.FEED_SUSPECT, feed, detail)
 
     def reject(self, reason: Reason, detail: str, sensor: int | None = None, count: int = 1) -> None:
         """Say why a message, or a part of it, is not used. To name the sensor is to say that it has been heard."""
@@ -420,7 +433,7 @@ class Rows:
             tuple(self._plates),
             tuple(self._units),
             tuple(self._pictures),
-            (*dict.fromkeys(self._faults), *(fault for _, fault in shed)),
+            (*_first_of_each(self._faults), *(fault for _, fault in shed)),
         )
 
     def _shed_of(self, sensor: int, received_ns: int, count: int) -> tuple[Rejection, Fault]:
@@ -435,6 +448,14 @@ class Rows:
             Rejection(received_ns, entry.feed, Reason.OVER_LIMIT, detail, entry.id, count),
             fault_of(FaultKind.LOAD_SHED, entry.id, detail, received_ns),
         )
+
+
+def _first_of_each(faults: Iterable[Fault]) -> Iterable[Fault]:
+    """The first fault of each kind and about each thing: a flood of them is one."""
+    found: dict[str, Fault] = {}
+    for fault in faults:
+        found.setdefault(fault.subject, fault)
+    return found.values()
 
 
 def suggested(name: str, known: Iterable[str]) -> str:

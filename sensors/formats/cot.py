@@ -27,7 +27,7 @@ def source_in(_: Feed, __: str) -> str:
     return ""
 
 
-def read(_: Feed, __: str, payload: bytes, rows: Rows) -> None:
+def read(feed: Feed, _: str, payload: bytes, rows: Rows) -> None:
     """Write what a message says into `rows`. Raises Unusable for what is not of this shape."""
     if b"<!" in payload[:2000]:
         rows.reject(Reason.WRONG_SHAPE, "A document type in Cursor on Target: entities are not read.")
@@ -51,6 +51,7 @@ def read(_: Feed, __: str, payload: bytes, rows: Rows) -> None:
     track, contact = event.find("detail/track"), event.find("detail/contact")
     error_m = converted(point.get("ce", UNKNOWN), Weight, "ce")
     rows.unit(
+        feed.id,
         event.get("uid", ""),
         ns_from_text(event.get("time", "")),
         converted(point.get("lat"), Latitude, "lat"),

@@ -9,6 +9,7 @@ import pytest
 from model.messages import Messages
 from model.rejections import Reason
 from model.time import NS
+from model.units import RegisteredUnit
 from runtime.advance import beginning
 from runtime.steps import steps
 from sensors.catalogue import Feed
@@ -21,8 +22,15 @@ from tests.builders import T0, decoded, shipped_world
 from tests.hostile.payloads import Fuzz
 
 COUNT = 4_000
-WORLD = shipped_world()
-CATALOGUE = replace(WORLD.catalogue, feeds=(*WORLD.catalogue.feeds, Feed("tak", "cot", "cot", ("cot/#",))))
+SHIPPED = shipped_world()
+NATIVE_UNITS, COT_UNITS = [f"fuzz-{n}" for n in range(40)], [f"FUZZ-{n}" for n in range(40)]  # the fuzz names ten more
+CATALOGUE = replace(
+    SHIPPED.catalogue,
+    feeds=(*SHIPPED.catalogue.feeds, Feed("tak", "cot", "cot", ("cot/#",))),
+    unit_of={("native", id): id for id in NATIVE_UNITS} | {("tak", id): id for id in COT_UNITS},
+)
+UNITS = {id: RegisteredUnit(id, "", 4) for id in (*NATIVE_UNITS, *COT_UNITS)}
+WORLD = replace(SHIPPED, ground=replace(SHIPPED.ground, units=UNITS))
 FAILURES = {Reason.DECODER_FAILED, Reason.STEP_FAILED}
 REACH = {  # by place: the largest magnitude of its two numbers
     Place.OWN: (0, 0),

@@ -23,8 +23,8 @@ from sensors.repeats import Seen
 from tests.builders import T0, decoded, messages, shipped_world
 
 WORLD = shipped_world()
-FEEDS = (*WORLD.catalogue.feeds, Feed("tak", "cot", "cot", ("cot/#",)))
-CATALOGUE = replace(WORLD.catalogue, feeds=FEEDS)
+MORE_FEEDS = (Feed("tak", "cot", "cot", ("cot/#",)), Feed("gateways", "chirpstack-gateway", "eu868/gateway", ()))
+CATALOGUE = replace(WORLD.catalogue, feeds=(*WORLD.catalogue.feeds, *MORE_FEEDS))
 ROW = CATALOGUE.row_of_id
 NATIVE = "marchwarden/san-rafael/detections/"
 UNITS = "marchwarden/san-rafael/units/"

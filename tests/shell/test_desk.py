@@ -37,6 +37,7 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
         first = agencies.index("[[agency.channel]]")
         (site / "agencies.toml").write_text(agencies[:first] + more + agencies[first:])
         feed = f'[[feed]]\nid = "tak"\nformat = "cot"\ntopic = "cot"\nserver = "127.0.0.1:{server.port}"\n{ca}\n'
+        feed += '[[unit]]\nid = "bravo-6"\nfeed = "tak"\nsource = "ANDROID-1"\n'
         text = (site / "site.toml").read_text()
         (site / "site.toml").write_text(text.replace("[[feed]]", feed + "[[feed]]", 1))
         with service(site, log):

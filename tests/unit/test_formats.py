@@ -27,7 +27,11 @@ from tests.builders import KEY, T0, messages, shipped_world
 from tests.builders import decoded as decoded_alone
 
 SHIPPED = shipped_world().catalogue
-CATALOGUE = replace(SHIPPED, feeds=(*SHIPPED.feeds, Feed("tak", "cot", "cot", ("cot/#",))))
+CATALOGUE = replace(
+    SHIPPED,
+    feeds=(*SHIPPED.feeds, Feed("tak", "cot", "cot", ("cot/#",))),
+    unit_of=SHIPPED.unit_of | {("tak", "ANDROID-1"): "ranger-3"},
+)
 ROW = CATALOGUE.row_of_id
 EPOCH_S = T0 / NS
 NATIVE = "marchwarden/san-rafael/detections/"
@@ -527,7 +531,7 @@ def cot(kind: str = "a-f-G-U-C", time_ns: int = T0, ce: str = "4.5", more: str =
 def test_cursor_on_target_says_where_friends_are() -> None:
     (unit,) = read(("cot/tak", cot())).units
     assert (unit.unit, unit.name, unit.sigma_m, unit.course_deg, unit.speed_mps) == (
-        "ANDROID-1",
+        "ranger-3",
         "BRAVO 6",
         4.5,
         270.0,

@@ -409,7 +409,7 @@ def test_a_post_that_is_left_is_told_and_a_patrol_that_comes_back_ends_it() -> N
     script = Script(ground(ABSENCE))
     for second in range(200):
         here = second < 50 or second > 150
-        script.at(second, units=(unit("patrol-1", second, (1050.0, 150.0) if here else (0.0, -3000.0)),))
+        script.at(second, units=(unit("patrol-1", second, (1050.0, 150.0) if here else (1050.0, 70.0)),))
     script.want(("raised", between(109, 110)), ("present_again", between(151, 152)))
     assert script.incident().zone == "post"
 
@@ -472,6 +472,35 @@ def test_the_last_word_of_a_patrol_does_not_hold_for_ever() -> None:
     script.stay(1, 100, track(1, OUTSIDE))
     script.stay(100, 130, track(1, INSIDE))
     script.want(("raised", between(100, 100)))
+
+
+def test_a_patrol_that_falls_silent_explains_no_wider_area_the_longer_it_is_silent() -> None:
+    script = Script(ground(ENTERING))
+    script.at(0, track(1, OUTSIDE), units=(unit("patrol-1", 0, (INSIDE[0] + 300.0, INSIDE[1])),))
+    script.stay(1, 50, track(1, OUTSIDE))
+    script.stay(50, 58, track(1, INSIDE))
+    script.want(("raised", between(50, 50)))
+
+
+def test_a_unit_that_is_not_registered_explains_nothing() -> None:
+    script = Script(ground(ENTERING))
+    for second in range(20):
+        script.at(second, track(1, OUTSIDE if second < 10 else INSIDE), units=(unit("patrol-7", second, INSIDE),))
+    script.want(("raised", between(10, 10)))
+
+
+def test_a_unit_that_jumps_explains_nothing_for_a_while_and_is_trusted_again() -> None:
+    script = Script(ground(ENTERING))
+    script.at(0, units=(unit("patrol-1", 0, (INSIDE[0] + 5_000.0, INSIDE[1])),))
+    for second in range(1, 100):
+        script.at(second, track(1, OUTSIDE if second < 70 else INSIDE), units=(unit("patrol-1", second, INSIDE),))
+    script.want()
+    assert [w.reason for _, w in script.withheld] == ["own_unit:patrol-1"]
+    script = Script(ground(ENTERING))
+    script.at(0, units=(unit("patrol-1", 0, (INSIDE[0] + 5_000.0, INSIDE[1])),))
+    for second in range(1, 50):
+        script.at(second, track(1, OUTSIDE if second < 40 else INSIDE), units=(unit("patrol-1", second, INSIDE),))
+    script.want(("raised", between(40, 40)))
 
 
 def test_a_patrol_with_a_stranger_in_its_midst_is_a_group_only_of_enough_strangers() -> None:
