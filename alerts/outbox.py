@@ -528,7 +528,8 @@ class Outbox:
 
     def status(self) -> dict[str, Any]:
         """What the service last said of itself, and the counts of what waits."""
-        said = {name: msgspec.json.decode(value) for name, value in self._db.execute("SELECT name, value FROM status")}
+        rows = self._db.execute(f"SELECT name, value FROM status WHERE {whole('status')}")
+        said = {name: msgspec.json.decode(value) for name, value in rows}
         waiting, dead, done = self._db.execute(
             "SELECT COALESCE(SUM(done_ns IS NULL AND dead = 0), 0), COALESCE(SUM(dead), 0), "
             "COALESCE(SUM(done_ns IS NOT NULL), 0) FROM deliveries"
@@ -542,10 +543,11 @@ class Outbox:
     def faults(self) -> list[dict[str, Any]]:
         """System faults, the newest first; those that the journal does not hold yet are `waiting`, and come before."""
         waiting = self._db.execute(
-            "SELECT payload FROM actions WHERE taken = 0 AND topic = ? ORDER BY id DESC", (FAULT_TOPIC,)
+            f"SELECT payload FROM actions WHERE taken = 0 AND topic = ? AND {whole('actions')} ORDER BY id DESC",
+            (FAULT_TOPIC,),
         )
         held = self._db.execute(
-            "SELECT kind, about, count, first_ns, last_ns, detail FROM faults ORDER BY last_ns DESC"
+            f"SELECT kind, about, count, first_ns, last_ns, detail FROM faults WHERE {whole('faults')} ORDER BY last_ns DESC"
         )
         names = ("kind", "about", "count", "first_ns", "last_ns", "detail")
         return [
@@ -556,7 +558,8 @@ class Outbox:
     def rejections(self) -> list[dict[str, Any]]:
         """Counted rejections, the most frequent first."""
         rows = self._db.execute(
-            "SELECT reason, topic, sensor, count, last_ns, detail FROM rejections ORDER BY count DESC, reason, topic, sensor"
+            f"SELECT reason, topic, sensor, count, last_ns, detail FROM rejections WHERE {whole('rejections')} "
+            "ORDER BY count DESC, reason, topic, sensor"
         )
         names = ("reason", "topic", "sensor", "count", "last_ns", "detail")
         return [dict(zip(names, row, strict=True)) for row in rows]

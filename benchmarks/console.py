@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
+from model.stored import with_checksum
 from runtime.configuration import load
 from runtime.places import Places
 from tests.browser.desk import browser
@@ -75,7 +76,7 @@ def _moving(places: Places, tracks: int, stop: threading.Event) -> None:
             "units": [],
         }
         fresh = places.picture.with_suffix(".new")
-        fresh.write_text(json.dumps(said))
+        fresh.write_bytes(with_checksum(json.dumps(said).encode()))
         fresh.replace(places.picture)
         stop.wait(1.0)
 

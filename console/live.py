@@ -16,6 +16,7 @@ from console.desk import Desk
 from console.people import May, Person
 from console.scope import tracks_for
 from model.liveness import ALIVE, DOWN
+from model.stored import is_whole
 from model.time import NS, iso_from_ns
 
 POLL_S = 0.1
@@ -69,14 +70,16 @@ class Hub:
             mark = (file.st_mtime_ns, file.st_ino)
             if mark == self._file:
                 return False
-            picture = msgspec.json.decode(self._desk.picture.read_bytes())
+            data = self._desk.picture.read_bytes()
+            picture = msgspec.json.decode(data)
         except FileNotFoundError:  # the service has not seen anything yet
             return False
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return False  # the next one comes with the next scan; until then the page shows the age of this one
         self._file = mark
-        if not _is_picture(picture):
+        if not (is_whole(data) and _is_picture(picture)):
             return False
+        del picture["checksum"]
         self.picture = picture
         self.pictures += 1
         return True

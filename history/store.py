@@ -32,6 +32,10 @@ class Store(Protocol):
         """Add rows of a kind. `position` grows from call to call; rows at or before the newest one held are left out."""
         ...
 
+    def positions(self) -> dict[str, int]:
+        """Of each kind, the position of the newest rows held; empty where the store keeps none."""
+        ...
+
     def flush(self) -> None:
         """All that was written is durable when this returns."""
         ...

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from alerts.dispatch import views
@@ -24,7 +25,7 @@ from fusion.order import Checkpoint, Chunk, newest_scan
 from model.faults import FaultKind, fault_of
 from model.liveness import DOWN, SensorCondition, sensor_conditions
 from model.messages import Messages
-from model.stored import Damaged
+from model.stored import Damaged, is_whole, with_checksum
 from model.time import NS, iso_from_ns
 from runtime.advance import Outcome, State, World, beginning, carried_over
 from runtime.entries import Configuration
@@ -74,9 +75,12 @@ class Pipeline:
         self._keys = self._places.journal_keys()
         self.outbox, damages = _opened_outbox(self._places)
         self._reported: dict[str, float] = {}
-        for text in damages:
+        self._commits = int(self.outbox.status().get("commits", 0))
+        for text in (*damages, *_lost_commits(self._places, self._commits)):
             self.fault(FaultKind.STATE_LOST, "marchwarden.db", text)
-        self._stores = SideStores(c, self.fault)
+        for text in journal.missing(self._places.journal):
+            self.fault(FaultKind.JOURNAL_LOST, "journal", text)
+        self._stores = SideStores(c, self.fault, self.outbox.status().get("stores"))
         self._aside = AsideStore(self._places.aside, self._keys)
         self.tallies = Tallies()
         self._undone: list[Outcome] = []  # done, and not yet part of a snapshot
@@ -309,7 +313,7 @@ class Pipeline:
             self._shown_ns = self.state.fusion.closed_ns
             fresh = self._places.picture.with_suffix(".new")
             try:
-                fresh.write_bytes(picture(self._world, self.state))
+                fresh.write_bytes(with_checksum(picture(self._world, self.state)))
                 fresh.replace(self._places.picture)
             except Exception as error:  # nothing that the page shows may hold up an alert
                 self.fault(
@@ -344,6 +348,7 @@ class Pipeline:
             except Exception as error:
                 self.fault(FaultKind.STEP_FAILED, "status", f"The status was not written: {type(error).__name__}.")
         stored, kept = self._to_store(self.state)
+        self._commits += 1
         self.outbox.commit(
             Commit(
                 state=stored,
@@ -357,10 +362,23 @@ class Pipeline:
                 status=status
                 | {
                     "plate_key": self._plate_mark,
+                    "stores": self._stores.marks(),
+                    "commits": self._commits,
                     "journal_segment": (self._frames[0][2] if self._frames else self._segment).hex(),
                 },
             )
         )
+
+        self._count_commit()
+
+    def _count_commit(self) -> None:
+        """Beside the database and after it: what the database loses is noticed at the next start."""
+        fresh = self._places.commits.with_suffix(".new")
+        try:
+            fresh.write_bytes(with_checksum(msgspec.json.encode(_Commits(self._commits))))
+            fresh.replace(self._places.commits)
+        except OSError as error:
+            self.fault(FaultKind.WRITING_FAILED, "commits.json", f"commits.json was not written: {error}.")
 
     def _to_store(self, state: State) -> tuple[StoredState, Changes]:
         """What a commit writes of the state: that of tracking in parts, and records by themselves."""
@@ -462,6 +480,27 @@ def fingerprint(world: World) -> bytes:
         tuple((r.id, r.kind.value, r.places, r.to_lines) for r in ground.rules),
     )
     return hashlib.sha256(repr(said).encode()).digest()
+
+
+class _Commits(msgspec.Struct):
+    commits: int
+
+
+def _lost_commits(places: Places, commits: int) -> list[str]:
+    """A sentence where the database had more commits than it has now."""
+    try:
+        data = places.commits.read_bytes()
+    except FileNotFoundError:
+        return ["commits.json is gone: whether marchwarden.db has lost commits cannot be seen."] if commits else []
+    if not is_whole(data):
+        return ["commits.json is damaged: whether marchwarden.db has lost commits cannot be seen."]
+    lost = msgspec.json.decode(data, type=_Commits).commits - commits
+    if lost <= 0:
+        return []
+    return [
+        f"marchwarden.db has lost its last {lost} commits (marchwarden.db-wal was damaged, or an older copy put back). "
+        "The journal is read again from there; what was delivered since is delivered again, with the same keys."
+    ]
 
 
 def _opened_outbox(places: Places) -> tuple[Outbox, list[str]]:

@@ -22,6 +22,11 @@ class Places:
         return self.state / "marchwarden.db"
 
     @property
+    def commits(self) -> Path:
+        """How many commits the database has had: whether it lost some."""
+        return self.state / "commits.json"
+
+    @property
     def journal(self) -> Path:
         return self.state / "journal"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from model.stored import is_whole, with_checksum
 from model.time import iso_from_ns
 
 EVERY_S = 2.0
@@ -96,7 +97,7 @@ def write_report(folder: Path, report: ProcessReport) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = folder / f".{report.process}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
-        fresh.write_bytes(msgspec.json.encode(report))
+        fresh.write_bytes(with_checksum(msgspec.json.encode(report)))
         fresh.replace(folder / f"{report.process}.json")
     finally:
         with suppress(FileNotFoundError):
@@ -108,5 +109,7 @@ def read_reports(folder: Path) -> list[ProcessReport]:
     found = []
     for path in sorted(folder.glob("*.json")):
         with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-            found.append(msgspec.json.decode(path.read_bytes(), type=ProcessReport))
+            data = path.read_bytes()
+            if is_whole(data):
+                found.append(msgspec.json.decode(data, type=ProcessReport))
     return found

@@ -7,7 +7,7 @@ which is told as a fault.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,14 @@ from history.tables import alert_rows, detection_rows, reason_rows, track_rows
 from model.faults import FaultKind
 from model.rejections import Rejection
 from model.stored import Damaged
+from model.time import DAY_NS, iso_from_ns
 from runtime.advance import Outcome, World
 from runtime.entries import Configuration
 from runtime.places import Places, history_of
 from sensors.keys import set_aside
 from sensors.readings import PlateText
 from sensors.reducer import Reduction
-from sensors.vault import Pictures, Shown, Vault
+from sensors.vault import Pictures, Sealed, Shown, Vault
 
 AGAIN_S = 2.0
 GRACE_S = 60.0
@@ -84,6 +85,11 @@ class SideStore(Generic[S]):
         self._failing_since = None
         return True
 
+    def look(self, at: Callable[[S], None]) -> None:
+        """Look at a store that is open."""
+        if self._store is not None:
+            at(self._store)
+
     def close(self) -> None:
         store, self._store = self._store, None
         if store is not None:
@@ -127,15 +133,54 @@ class SideStore(Generic[S]):
 class SideStores:
     """All that is written beside the outbox."""
 
-    def __init__(self, c: Configuration, say: Say) -> None:
+    def __init__(self, c: Configuration, say: Say, committed: Mapping[str, Any] | None = None) -> None:
+        """`committed`: what `marks` was at the last commit, by which a store that has taken another's place is noticed."""
         vault = Places(c.state).vault
-        self._say = say
-        self._history: SideStore[Store] = SideStore("history", lambda: history_of(c, write=True), None, say)
-        self._vault = SideStore("plate vault", lambda: _checked(Vault(vault)), vault / "plates.db", say)
-        self._pictures = SideStore("picture store", lambda: _checked(Pictures(vault)), vault / "pictures.db", say)
+        self._say, self._marks = say, dict(committed or {})
+        self._oldest_ns = time.time_ns() - int(c.site.privacy.history_days * DAY_NS)
+        self._history: SideStore[Store] = SideStore("history", lambda: self._taken_up(history_of(c, True)), None, say)
+        self._vault = SideStore("plate vault", lambda: self._recognised(Vault(vault)), vault / "plates.db", say)
+        self._pictures = SideStore(
+            "picture store", lambda: self._recognised(Pictures(vault)), vault / "pictures.db", say
+        )
         self._reduction = Reduction(lambda text: say(FaultKind.PART_FAILED, "picture reduction", text))
         self._pending = Pending.nothing()
         self._newest_scan_ns = 0
+
+    def marks(self) -> dict[str, Any]:
+        """Which databases these are, and how far the history is written: to be committed with what was written to them."""
+        self._history.look(lambda history: self._marks.update(history=history.positions()))
+        for sealed in (self._vault, self._pictures):
+            sealed.look(lambda store: self._marks.update({store.path.name: [store.identity, store.newest_row()]}))
+        return dict(self._marks)
+
+    def _recognised(self, store: Sealed) -> Any:
+        """The store, when SQLite finds nothing wrong with it. Raises Damaged."""
+        wrong = store.check()
+        if wrong:
+            store.close()
+            raise Damaged(wrong)
+        name = store.path.name
+        identity, newest_row = self._marks.get(name, (store.identity, 0))
+        if identity != store.identity:
+            detail = f"{name} was removed or exchanged for another one: what it held is missing."
+            self._say(FaultKind.STORE_DAMAGED, name, detail)
+        elif newest_row > store.newest_row():
+            detail = f"{name} has lost its newest rows ({name}-wal was damaged, or an older copy put back)."
+            self._say(FaultKind.STORE_DAMAGED, name, detail)
+        for text in store.lost_keys():
+            self._say(FaultKind.KEY_LOST, name, text)
+        return store
+
+    def _taken_up(self, history: Store) -> Store:
+        """The history, when it goes as far as it was committed; what it lacks is told."""
+        found = history.positions()
+        for kind, position in self._marks.get("history", {}).items():
+            if found.get(kind, -1) < position and position >= self._oldest_ns:
+                ends = f"ends at {iso_from_ns(found[kind])}" if found.get(kind, -1) > 0 else "is empty"
+                detail = f"The history of {kind} {ends}, and was written up to {iso_from_ns(position)}: rows are lost."
+                self._say(FaultKind.STORE_DAMAGED, "history", detail)
+        return history
 
     def add(self, world: World, outcomes: Iterable[Outcome]) -> None:
         """Take in what came of steps. Rows that cannot be made are left out and told of."""
@@ -222,12 +267,3 @@ class SideStores:
     def _alerts(self, _: World, outcome: Outcome) -> list[tuple[str, pa.Table, int]]:
         """Alert revisions."""
         return [("alerts", alert_rows(outcome.alerts), outcome.now_ns)] if outcome.alerts else []
-
-
-def _checked(store: Any) -> Any:
-    """The store, when SQLite finds nothing wrong with it. Raises Damaged."""
-    wrong = store.check()
-    if wrong:
-        store.close()
-        raise Damaged(wrong)
-    return store

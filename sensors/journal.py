@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from model.messages import Messages
-from model.stored import Damaged, NewerFormat
+from model.stored import Damaged, NewerFormat, is_whole, with_checksum
 from sensors.keys import DayKeys, KeyUnusable, day_of, end_of_day_ns, sync_folder, write_durably
 
 FORMAT = 3
@@ -53,6 +53,7 @@ FRAME_MAGIC = {1: b"MWJ1", 2: b"MWJ2", 3: b"MWJ3"}
 FRAME_HEAD_BYTES = {1: HEADER.size + CRC.size, 2: HEADER.size + 2 * CRC.size, 3: HEADER.size + 2 * CRC.size}
 SEGMENT_BYTES = 64 * 1024 * 1024
 OFFSET_BITS = 40
+FORGOTTEN_FILE = "forgotten.json"  # the newest segment whose retention has ended: those before are not missing
 NAME = re.compile(r"\d{8}-\d{4}-\d\d-\d\d\.journal")
 
 
@@ -110,6 +111,9 @@ class Writer:
             self._lock.close()
             raise JournalTaken(f"Another process writes the journal in {folder}.") from error
         self._number, self.newest_ns = _recovered(folder)
+        if not (folder / FORGOTTEN_FILE).exists():
+            first = next((number for number, _, _ in _segments(folder)), 1)
+            _write_forgotten(folder, first - 1)
         self._day, self._size = "", 0
         self._file: BinaryIO | None = None
 
@@ -207,13 +211,12 @@ def read(folder: Path, keys: DayKeys, start: Position, segment: bytes = b"") -> 
     """
     segments = _segments(folder)
     _is_there(segments, start, segment)
-    before = start.segment if start.segment else None
+    before = start.segment if start.segment else _forgotten(folder, segments)
     for number, day, path in segments:
         if number < start.segment:
             continue
         if before is not None and number > before + 1:
-            gone = f"{before + 1}" if number == before + 2 else f"{before + 1} to {number - 1}"
-            raise JournalDamaged(f"The journal's segment {gone} is missing.", Position(number, 0))
+            raise JournalDamaged(_gap(before, number), Position(number, 0))
         before = number
         yield from _frames(folder, keys, day, path, number, start.offset if number == start.segment else 0)
 
@@ -235,6 +238,48 @@ def read_whole(folder: Path, keys: DayKeys, report: Callable[[str], None]) -> It
             return
 
 
+def missing(folder: Path) -> list[str]:
+    """A sentence about each stretch of segments that are gone, and whose retention has not ended."""
+    segments, found = _segments(folder), list[str]()
+    try:
+        before = _forgotten(folder, segments)
+    except JournalDamaged as error:
+        before, found = None, [str(error)]
+    for number, _, _ in segments:
+        if before is not None and number > before + 1:
+            found.append(_gap(before, number))
+        before = number
+    return found
+
+
+def _gap(before: int, number: int) -> str:
+    gone = f"{before + 1}" if number == before + 2 else f"{before + 1} to {number - 1}"
+    return f"The journal's segment {gone} is missing."
+
+
+class _Forgotten(msgspec.Struct):
+    segment: int
+
+
+def _forgotten(folder: Path, segments: list[tuple[int, str, Path]]) -> int | None:
+    """The newest segment whose retention has ended; None: not known. Raises JournalDamaged."""
+    try:
+        data = (folder / FORGOTTEN_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    if not is_whole(data):
+        first = segments[0][0] if segments else 1
+        raise JournalDamaged(
+            f"The journal's {FORGOTTEN_FILE} is damaged: whether its first segments are missing cannot be seen.",
+            Position(first, 0),
+        )
+    return msgspec.json.decode(data, type=_Forgotten).segment
+
+
+def _write_forgotten(folder: Path, number: int) -> None:
+    write_durably(folder / FORGOTTEN_FILE, with_checksum(msgspec.json.encode(_Forgotten(number))))
+
+
 def _is_there(segments: list[tuple[int, str, Path]], start: Position, segment: bytes) -> None:
     """Is the position in this journal? Raises JournalLost."""
     lost = start > Position(segments[-1][0] + 1 if segments else 1, 0)
@@ -252,7 +297,15 @@ def _frames(folder: Path, keys: DayKeys, day: str, path: Path, number: int, offs
     following = Position(number + 1, 0)
     with path.open("rb") as file:
         head = _head_of(file, path.name)
-        if head.fingerprint == FORGOTTEN or (head.cut_off and _is_newest(folder, number)):
+        if head.fingerprint == FORGOTTEN:
+            return
+        size = file.seek(0, os.SEEK_END)
+        if offset > size:
+            raise JournalDamaged(
+                f"{path.name} ends {offset - size} bytes before the place up to which it was read: they are lost.",
+                Position(number, size) if _is_newest(folder, number) else following,
+            )
+        if head.cut_off and _is_newest(folder, number):
             return
         key = _key_of(head, keys, day, path.name, Position(number, offset) if _is_newest(folder, number) else following)
         if head.damaged and offset < head.size:
@@ -318,9 +371,11 @@ def forget_before(folder: Path, keys: DayKeys, time_ns: int) -> list[str]:
     """
     days = keys.forget_before(time_ns)
     segments = _segments(folder)
-    for _, day, path in segments[:-1]:
-        if end_of_day_ns(day) <= time_ns:
-            path.unlink()
+    ended = [(number, path) for number, day, path in segments[:-1] if end_of_day_ns(day) <= time_ns]
+    if ended:
+        _write_forgotten(folder, ended[-1][0])
+    for _, path in ended:
+        path.unlink()
     for _, day, path in segments[-1:]:
         if end_of_day_ns(day) <= time_ns and path.stat().st_size != SEGMENT_HEAD_BYTES:
             write_durably(path, _segment_head(FORGOTTEN, bytes(8)))

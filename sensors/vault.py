@@ -35,9 +35,23 @@ class Sealed:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._prepare(f"CREATE TABLE {purpose} (day TEXT, {columns}, nonce BLOB, sealed BLOB, PRIMARY KEY ({key}))")
+            self.identity = self._identified()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            if type(error) is not sqlite3.DatabaseError:
+                raise  # locked, full or not to be written: the file itself is whole
+            raise Damaged(f"{self.path} is damaged ({error}).") from error
         except BaseException:
             self._db.close()
             raise
+
+    def _identified(self) -> int:
+        """A number by which this database is known from one that takes its place; given to it when it is new."""
+        (identity,) = self._db.execute("PRAGMA application_id").fetchone()
+        if not identity:
+            identity = secrets.randbelow((1 << 31) - 1) + 1
+            self._db.execute(f"PRAGMA application_id = {identity}")
+        return int(identity)
 
     def _prepare(self, statement: str) -> None:
         """Make the table of a new database, or bring that of an older format up to date."""
@@ -78,6 +92,33 @@ class Sealed:
         except sqlite3.DatabaseError as error:
             return str(error)
         return "" if found == "ok" else found
+
+    def newest_row(self) -> int:
+        """The number of the newest row: it grows, except where retention removes all."""
+        return int(self._db.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {self._table}").fetchone()[0])
+
+    def lost_keys(self) -> list[str]:
+        """A sentence for each day of which rows are there and cannot be opened: its key is gone, or another one.
+
+        When retention ends, the rows go together with the key.
+        """
+        found = []
+        for day, count in self._db.execute(
+            f"SELECT day, COUNT(*) FROM {self._table} GROUP BY day ORDER BY day"
+        ).fetchall():
+            _, *columns, nonce, sealed = self._db.execute(
+                f"SELECT * FROM {self._table} WHERE day = ? LIMIT 1", (day,)
+            ).fetchone()
+            try:
+                lost = "is gone" if self._open(day, columns, nonce, sealed) is None else ""
+            except Damaged:
+                lost = "is another one"
+            if lost:
+                found.append(
+                    f"The key {self._table}-{day}.key {lost}: {count} {self._table} of that day cannot be opened. "
+                    "Restore it from a copy."
+                )
+        return found
 
     def _keep(self, rows: Iterable[tuple[str, tuple[object, ...], bytes]]) -> None:
         """(day, columns, what is to be sealed) of each; what is there already stays. Durable when this returns."""

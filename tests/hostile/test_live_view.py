@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from console.live import Hub
+from model.stored import with_checksum
 from runtime.configuration import load
 from runtime.console_process import desk_of
 from runtime.places import Places
@@ -35,6 +36,7 @@ def _bytes(data: bytes) -> Callable[[Path], object]:
         _bytes(b"\xff\xfe"),
         _bytes(b"[]"),
         _bytes(b"{}"),
+        _bytes(with_checksum(msgspec.json.encode(GOOD)).replace(b"T1", b"T2")),
         _bytes(b'{"tracks": {}, "units": []}'),
         _bytes(b'{"tracks": [7], "units": []}'),
         _bytes(b'{"tracks": [[["x"], 1.0, 2.0]], "units": []}'),
@@ -45,7 +47,7 @@ def test_incidents_are_noticed_whatever_the_live_view_holds(tmp_path: Path, spoi
     c = load(site_at(tmp_path))
     desk, view = desk_of(c, Tasks(lambda *_: None)), Places(c.state).picture
     view.parent.mkdir(exist_ok=True)
-    view.write_bytes(msgspec.json.encode(GOOD))
+    view.write_bytes(with_checksum(msgspec.json.encode(GOOD)))
     hub = Hub(desk)
     hub._look()
     assert hub.picture == GOOD
