@@ -28,7 +28,7 @@ from alerts.revisions import is_open
 from alerts.rules import Ground
 from alerts.schedule import ALWAYS, next_change_ns
 from alerts.subjects import Sighting, Subjects, eligible, sightings, subjects_of
-from alerts.system import fault_events
+from alerts.system import fault_events, mended
 from alerts.units import Unit, marked, reported
 from geo.frames import wgs84_from_plane
 from model.alerts import Action, Alert, Event, EventKind, Incident, Silence, Tally, Withheld
@@ -98,7 +98,8 @@ def judged(
     state = replace(state, units=units)
     at_once = [*plates_read(ground, arrived), *fault_events(ground, (*faults, *jumps), now_ns)]
     incidents, alerts = grouped(ground, state.silences, state.incidents, at_once, now_ns)
-    state = replace(state, incidents=incidents)
+    incidents, told = mended(ground, incidents, faults, state.clock_ns(now_ns), now_ns)
+    state, alerts = replace(state, incidents=incidents), alerts + told
     withheld: list[Withheld] = []
     for scan in scans:
         state, told, kept_back = _scan_judged(ground, state, scan, now_ns)

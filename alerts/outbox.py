@@ -231,7 +231,10 @@ class Outbox:
     def _count_faults(self, faults: Iterable[Fault]) -> None:
         self._db.executemany(
             inserted("faults", or_what="ABORT", on_conflict=COUNTED_TOGETHER),
-            [(f.kind.value, f.about, 1, f.observed_ns, f.observed_ns, f.detail) for f in faults],
+            [(f.kind.value, f.about, 1, f.observed_ns, f.observed_ns, f.detail) for f in faults if not f.over],
+        )
+        self._db.executemany(
+            "DELETE FROM faults WHERE kind = ? AND about = ?", [(f.kind.value, f.about) for f in faults if f.over]
         )
         self._db.execute(
             "DELETE FROM faults WHERE rowid IN (SELECT rowid FROM faults ORDER BY last_ns DESC LIMIT -1 OFFSET ?)",
@@ -358,7 +361,7 @@ class Outbox:
 
         The same fault is handed in at most once a minute, so a caller may report it as often as it meets it.
         """
-        request = f"{fault.subject}:{fault.observed_ns // (60 * NS)}"
+        request = f"{fault.subject}:{fault.observed_ns if fault.over else fault.observed_ns // (60 * NS)}"
         payload = msgspec.json.encode(fault)
         self._db.execute(
             inserted("actions", "entered_ns", or_what="IGNORE"), (request, FAULT_TOPIC, payload, fault.observed_ns)
@@ -551,7 +554,7 @@ class Outbox:
         )
         names = ("kind", "about", "count", "first_ns", "last_ns", "detail")
         return [
-            *(_waiting_fault(msgspec.json.decode(payload)) for (payload,) in waiting),
+            *(_waiting_fault(said) for (payload,) in waiting if not (said := msgspec.json.decode(payload)).get("over")),
             *(dict(zip(names, row, strict=True)) | {"waiting": False} for row in held),
         ]
 
@@ -571,4 +574,5 @@ def _has(record: dict[str, Any], agency: str) -> bool:
 
 def _waiting_fault(payload: dict[str, Any]) -> dict[str, Any]:
     observed_ns = payload.pop("observed_ns")
+    payload.pop("over", None)
     return payload | {"count": 1, "first_ns": observed_ns, "last_ns": observed_ns, "waiting": True}

@@ -32,6 +32,7 @@ class Why(StrEnum):
     COVERED_AGAIN = "covered_again"
     TAMPERING_OVER = "tampering_over"
     HOURS_OVER = "hours_over"
+    WORKS_AGAIN = "works_again"
     MERGED = "merged"
     MERGED_AWAY = "merged_away"
     SPLIT = "split"
@@ -51,7 +52,7 @@ class Why(StrEnum):
 
 
 BACK = frozenset({Why.HEARD_AGAIN, Why.SWITCHED_ON, Why.PRESENT_AGAIN, Why.COVERED_AGAIN, Why.TAMPERING_OVER})
-OVER = BACK | {Why.UNSEEN, Why.LEFT, Why.TIME_PASSED, Why.HOURS_OVER, Why.MERGED_AWAY, Why.RESOLVED}
+OVER = BACK | {Why.UNSEEN, Why.LEFT, Why.TIME_PASSED, Why.HOURS_OVER, Why.WORKS_AGAIN, Why.MERGED_AWAY, Why.RESOLVED}
 
 
 def revised(

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from alerts.equipment import ORIGIN_NS
-from alerts.rules import Ground, Rule
+from alerts.revisions import Told, Why, is_open, revised
+from alerts.rules import Clears, Ground, Rule
 from alerts.schedule import in_force
 from geo.frames import wgs84_from_plane
-from model.alerts import Event, EventKind, Fix
+from model.alerts import Event, EventKind, Fix, Happening, Incident
 from model.faults import Fault
 
 
@@ -23,8 +24,29 @@ def fault_events(ground: Ground, faults: Iterable[Fault], now_ns: int) -> list[E
         _event(ground, rule, fault, now_ns)
         for fault in faults
         for rule in rules
+        if not fault.over
         if not rule.faults or fault.kind in rule.faults
     ]
+
+
+def mended(
+    ground: Ground, incidents: tuple[Incident, ...], faults: Iterable[Fault], clock_ns: int, now_ns: int
+) -> Told:
+    """The incidents about faults that are over end, but for those that end by hand alone."""
+    over = {fault.subject for fault in faults if fault.over}
+    if not over:
+        return incidents, ()
+    told = {
+        i.key: revised(ground, i, Why.WORKS_AGAIN, clock_ns, now_ns)
+        for i in incidents
+        if is_open(i) and over.issuperset(i.subjects) and all(_ends_by_itself(ground, h) for h in i.happenings)
+    }
+    return tuple(told[i.key].incident if i.key in told else i for i in incidents), tuple(told.values())
+
+
+def _ends_by_itself(ground: Ground, happening: Happening) -> bool:
+    rule = ground.rule_of.get(happening.rule)
+    return happening.kind is EventKind.SYSTEM_FAULT and (rule is None or rule.clears is not Clears.HAND)
 
 
 def _event(ground: Ground, rule: Rule, fault: Fault, now_ns: int) -> Event:

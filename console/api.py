@@ -373,7 +373,9 @@ From = Annotated[datetime, Query(alias="from", description="ISO 8601 with a zone
 To = Annotated[datetime, Query(alias="to", description="ISO 8601 with a zone")]
 
 
-@router.get("/history/tracks", operation_id="history_tracks")
+@router.get(
+    "/history/tracks", operation_id="history_tracks", responses={503: {"description": "It could leave no trace"}}
+)
 def history_tracks(
     desk: TheDesk,
     person: Reading,
@@ -383,7 +385,8 @@ def history_tracks(
 ) -> dict[str, Any]:
     """Where everything was that moved: per track, (second, latitude, longitude), and its class. Goes into the audit log."""
     from_ns, to_ns = _span(start, end, timedelta(hours=1))
-    desk.audit(person.id, "console history", f"{iso_from_ns(from_ns)}/{iso_from_ns(to_ns)}", reason)
+    if not desk.audit(person.id, "console history", f"{iso_from_ns(from_ns)}/{iso_from_ns(to_ns)}", reason):
+        raise HTTPException(503, "The audit log cannot be written, and nobody looks at the past without a trace.")
     table = _asked(desk, Asked("tracks", from_ns, to_ns, limit=ROWS_MAX))
     rows = table.select(["time_ns", "track", "lat", "lon", "class"]).to_pylist()
     subjects = frozenset(

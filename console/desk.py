@@ -45,7 +45,7 @@ class Desk:
     # A camera's last picture between two times, of a class if there is one: (ns, what it called it, JPEG).
     shown: Callable[[str, int, int, str], tuple[int, str, bytes] | None]
     history: Callable[[], Store]  # a store of the calling thread's own
-    audit: Callable[[str, str, str, str], None]  # who, what, about, reason
+    audit: Callable[[str, str, str, str], bool]  # who, what, about, reason; was it written?
     tiles: Tiles | None
     hosts: tuple[str, ...]  # by which names it may be called
     secure: bool  # TLS: cookies only travel over it

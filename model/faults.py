@@ -26,6 +26,8 @@ class FaultKind(StrEnum):
     STORE_DAMAGED = "store_damaged"  # a history file, the vault or the picture store was set aside; about: the file
     KEY_LOST = "key_lost"  # a key is gone, and a new one was made or none can be; about: the key
     WRITING_FAILED = "writing_failed"  # the disk takes no writing; about: the file
+    AUDIT_BROKEN = "audit_broken"  # the audit log is not as it was written; about: the file
+    ANCHOR_FAILED = "anchor_failed"  # the audit log could not be anchored; about: the anchor
     PART_FAILED = "part_failed"  # a process, thread or task ended and was started again; about: its name
     CONFIGURATION_REFUSED = "configuration_refused"  # the folder has mistakes, the last accepted one stays in use
 
@@ -38,6 +40,7 @@ class Fault:
     about: str  # what it is about, from configuration or code: never text that a sender chose
     detail: str  # one English sentence for the technician; never a plate, never a payload
     observed_ns: int  # ns, received time
+    over: bool = False  # it works again: the incident about it ends
 
     @property
     def subject(self) -> str:
@@ -45,9 +48,9 @@ class Fault:
         return f"{self.kind.value}:{self.about}"
 
 
-def fault_of(kind: FaultKind, about: str, detail: str, observed_ns: int) -> Fault:
+def fault_of(kind: FaultKind, about: str, detail: str, observed_ns: int, over: bool = False) -> Fault:
     """A fault with its texts on one line each, without control characters, and cut to a bounded length."""
-    return Fault(kind, _line(about, ABOUT_LETTERS_MAX), _line(detail, DETAIL_LETTERS_MAX), observed_ns)
+    return Fault(kind, _line(about, ABOUT_LETTERS_MAX), _line(detail, DETAIL_LETTERS_MAX), observed_ns, over)
 
 
 def _line(text: str, letters_max: int) -> str:

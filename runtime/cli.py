@@ -6,6 +6,7 @@ configuration.
 
 import json
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
+from alerts.audit import AuditUnusable
 from alerts.outbox import UnknownAlert
 from history.query import as_csv, as_json_lines, write_parquet
 from history.store import Query, StoreFailed
@@ -87,6 +89,17 @@ def main() -> None:
     except FileNotFoundError as error:
         people.print(f"{error.filename} does not exist.", markup=False)
         sys.exit(2)
+    except AuditUnusable as error:
+        people.print(f"{error} Without it nothing is shown that has to leave a trace there.", markup=False)
+        sys.exit(1)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        people.print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", markup=False)
+        sys.exit(1)
+    except sqlite3.Error as error:
+        people.print(f"A database of the state folder cannot be used: {error}.", markup=False)
+        sys.exit(1)
 
 
 @app.command(epilog="Example: marchwarden check configs")

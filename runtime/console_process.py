@@ -16,6 +16,7 @@ import msgspec
 import uvicorn
 
 from alerts import audit
+from alerts.audit import AuditUnusable
 from alerts.outbox import Outbox
 from console.app import make_app
 from console.connection import TimedHttp
@@ -27,6 +28,7 @@ from model.faults import FaultKind, fault_of
 from model.stored import Damaged
 from model.time import iso_from_ns
 from runtime.accepted import configuration_in_use
+from runtime.anchoring import LOG
 from runtime.crosscheck import LOOPBACK
 from runtime.entries import Configuration
 from runtime.fault_queue import FaultQueue
@@ -35,13 +37,14 @@ from runtime.process_report import Reporter, read_reports
 from runtime.scene import areas, scene_of, site_names
 from runtime.supervision import Tasks, described
 from runtime.world import world_of
+from sensors.keys import KeyUnusable
 from sensors.vault import Pictures
 
 ORPHANED_S = 1.0
 CONNECTIONS_MAX = 1000  # more at once are answered with 503, so that files are left for the database
 
 
-def desk_of(c: Configuration, tasks: Tasks) -> Desk:
+def desk_of(c: Configuration, tasks: Tasks, faults: FaultQueue) -> Desk:
     """The desk of a site, whose tasks are kept going by `tasks`."""
     places, said = Places(c.state), c.site.console
 
@@ -57,8 +60,15 @@ def desk_of(c: Configuration, tasks: Tasks) -> Desk:
             return None
         return None if found is None else (found.received_ns, found.label, found.jpeg)
 
-    def note(who: str, what: str, about: str, reason: str) -> None:
-        audit.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who, what, about, reason)
+    def note(who: str, what: str, about: str, reason: str) -> bool:
+        try:
+            found = audit.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who, what, about, reason)
+        except (AuditUnusable, KeyUnusable) as error:
+            faults.add(FaultKind.WRITING_FAILED, LOG, str(error))
+            return False
+        if found:
+            faults.add(FaultKind.AUDIT_BROKEN, LOG, found)
+        return True
 
     return Desk(
         site=site_names(c),
@@ -113,7 +123,7 @@ async def serve(c: Configuration, parent: int) -> None:
     faults = FaultQueue()
     tasks = Tasks(on_end)
     reporter = Reporter(places.processes, "console", tasks.parts)
-    desk = desk_of(c, tasks)
+    desk = desk_of(c, tasks, faults)
     config = uvicorn.Config(
         make_app(desk),
         http=TimedHttp,

@@ -24,6 +24,11 @@ class FaultQueue:
         with self._lock:
             self._waiting.append(fault_of(kind, about, detail, time.time_ns()))
 
+    def over(self, kind: FaultKind, about: str) -> None:
+        """What was wrong works again."""
+        with self._lock:
+            self._waiting.append(fault_of(kind, about, "It works again.", time.time_ns(), over=True))
+
     def part_failed(self, name: str, error: str) -> None:
         self.add(FaultKind.PART_FAILED, name, f"The {name} has ended or failed: {error}")
 

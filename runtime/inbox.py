@@ -40,6 +40,7 @@ class _Fault(msgspec.Struct):
     about: str
     detail: str
     observed_ns: int
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def opened(messages: Messages, heard_ns: int, listening: bool, before_ns: int, n
                 actions.append(_action(done, received_ns))
             elif topic == FAULT_TOPIC:
                 fault = msgspec.json.decode(payload, type=_Fault)
-                faults.append(fault_of(fault.kind, fault.about, fault.detail, fault.observed_ns))
+                faults.append(fault_of(fault.kind, fault.about, fault.detail, fault.observed_ns, fault.over))
         except (msgspec.DecodeError, ValueError) as error:
             rejections.append(Rejection(received_ns, topic, Reason.WRONG_SHAPE, f"Not the service's own: {error}."))
     deaf_ns += 0 if listening else now_ns - since_ns

@@ -16,7 +16,7 @@ from console.tiles import Tiles
 from model.faults import FaultKind
 from model.time import iso_from_ns
 from runtime.accepted import Accepted, AcceptedDamaged, accept, accepted
-from runtime.anchoring import Anchoring
+from runtime.anchoring import AuditWatch
 from runtime.channels import channel_builders, password_of
 from runtime.children import ChildProcesses
 from runtime.configuration import load
@@ -89,7 +89,7 @@ class Service:
         self._reporter = Reporter(
             Places(in_use.configuration.state).processes,
             "service",
-            lambda: (*self._children.parts(), *self._workers.parts(), *self._anchoring.parts()),
+            lambda: (*self._children.parts(), *self._workers.parts(), *self._audit_watch.parts()),
             lambda: InUse(self._in_use.digest, self._in_use.time, self._refused),
         )
         self._start_parts()
@@ -141,7 +141,7 @@ class Service:
         except (sqlite3.Error, OSError) as error:
             self._report(f"Could not be written: {error}. It is taken up from what is on disk at the next start.")
         self._workers.stop()
-        self._anchoring.stop()
+        self._audit_watch.stop()
         self._reporter.write(ended=True)
 
     def _start_parts(self) -> None:
@@ -150,13 +150,13 @@ class Service:
             Places(c.state).database, channel_builders(c), SystemClock(), self._report, self._on_end, self._on_failure
         )
         self._pipeline.wake = self._workers.wake
-        self._anchoring = Anchoring(c, self._report, self._on_end)
+        self._audit_watch = AuditWatch(c, self._report, self._faults, self._on_end)
         names = ["ingest", *(["console"] if c.site.console.enabled else [])]
         self._children = ChildProcesses(names, self._folder, self._keep_accepted, self._on_end)
 
     def _end_parts(self) -> None:
         self._workers.stop()
-        self._anchoring.stop()
+        self._audit_watch.stop()
         self._children.end()
 
     def _keep_accepted(self) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from alerts.audit import AuditUnusable
 from alerts.feedback import DISPOSITIONS
 from alerts.outbox import Outbox
 from alerts.quiet import FIELDS
@@ -311,7 +312,10 @@ def _act(site: Path, action: str, key: str, by: str, **more: Any) -> None:
     whole = outbox.full_key(key) if key else ""
     said = {name: value for name, value in more.items() if value}
     request = outbox.add_action({"action": action, "alert": whole, "by": person} | said)
-    audited(c, person, f"alerts {action}", whole or str(said), str(more.get("note", "")))
+    try:
+        audited(c, person, f"alerts {action}", whole or str(said), str(more.get("note", "")))
+    except AuditUnusable as error:  # the incident's own log says who did it
+        people.print(f"{error} It is done all the same.", markup=False)
     begun = time.monotonic()
     while (waited_s := time.monotonic() - begun) < BUSY_WAIT_S and (waited_s < DONE_WAIT_S or _runs(outbox)):
         answer = outbox.answer_to(request)

@@ -11,9 +11,11 @@ from rich.console import Console
 
 from alerts import audit as audit_log
 from alerts.outbox import Outbox
+from model.faults import FaultKind, fault_of
 from model.liveness import judged
 from model.time import iso_from_ns
 from runtime.accepted import configuration_in_use
+from runtime.anchoring import LOG
 from runtime.configuration import load
 from runtime.entries import Configuration
 from runtime.mistakes import Mistakes
@@ -36,10 +38,13 @@ def who(by: str) -> str:
 
 
 def audited(c: Configuration, by: str, what: str, about: str, reason: str) -> None:
-    """A line in the audit log."""
+    """A line in the audit log. Raises AuditUnusable."""
     places = Places(c.state)
     private_folder(c.state)
-    audit_log.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who(by), what, about, reason)
+    found = audit_log.append(places.audit, audit_key(c), iso_from_ns(time.time_ns()), who(by), what, about, reason)
+    if found:
+        people.print(f"{found} `marchwarden audit verify` shows where.", markup=False)
+        outbox_of(c).report_fault(fault_of(FaultKind.AUDIT_BROKEN, LOG, found, time.time_ns()))
 
 
 def in_use_with_notes(site: Path) -> Configuration:

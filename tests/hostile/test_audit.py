@@ -1,21 +1,26 @@
 """The audit log against who can write in the state folder, with the key and without, and against crashes and a full log."""
 
+import io
 import json
 import multiprocessing
 import os
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alerts import audit
-from runtime.anchoring import Anchoring, checkpoint_of, put
+from model.faults import Fault
+from runtime.anchoring import AuditWatch
 from runtime.broker import broker
+from runtime.cli import main
 from runtime.configuration import load
+from runtime.fault_queue import FaultQueue
 from runtime.places import Places, audit_key
-from runtime.schema import SyslogAnchor
 from tests.hostile.broker import Listener
 from tests.site import marchwarden, site_at, until
 from tests.unit.test_configuration import change, mistakes
@@ -271,9 +276,9 @@ def test_a_site_anchors_in_a_file_at_the_broker_and_in_syslog_and_verify_finds_a
         key, log = audit_key(c), Places(c.state).audit
         for n in range(5):
             audit.append(log, key, TIME, "desk-1", "looked", f"A{n}", "shift")
-        anchoring = Anchoring(c, reports.append, lambda *ended: reports.append(str(ended)))
+        watch = AuditWatch(c, reports.append, FaultQueue(), lambda *ended: reports.append(str(ended)))
         until(lambda: listening.got, "the anchor came by the broker")
-        anchoring.stop()
+        watch.stop()
         said = syslog.recv(10_000).decode()
         assert reports == []
     (at_broker,) = audit.anchors_in(listening.got[0][1].decode())
@@ -292,16 +297,179 @@ def test_a_site_anchors_in_a_file_at_the_broker_and_in_syslog_and_verify_finds_a
     assert marchwarden("audit", "verify", site, "--anchor", tmp_path / "syslog").returncode == 1
 
 
-def test_an_anchor_that_cannot_be_put_is_reported_and_ends_nothing(tmp_path: Path) -> None:
-    site, reports = site_at(tmp_path), list[str]()
-    anchored(site, f'kind = "syslog"\naddress = "{tmp_path}/nobody"', f'kind = "file"\npath = "{tmp_path}/anchors"')
-    anchoring = Anchoring(load(site), reports.append, lambda *ended: reports.append(str(ended)))
-    until((tmp_path / "anchors").exists, "the other anchor was put")
-    anchoring.stop()
-    assert [report.startswith("The audit log could not be anchored (syslog)") for report in reports] == [True]
-    with pytest.raises(OSError, match="No such file"):
-        put(load(site), SyslogAnchor(kind="syslog", address=f"{tmp_path}/nobody"), b"")
-    assert checkpoint_of(load(site)).lines == 0
+class Watched:
+    """A site's audit watch, that looks when it is told to, and the faults that it hands in."""
+
+    def __init__(self, site: Path) -> None:
+        self.c, self.queue, self.reports = load(site), FaultQueue(), list[str]()
+        self.log, self.key = Places(self.c.state).audit, audit_key(self.c)
+        self.watch = AuditWatch(self.c, self.reports.append, self.queue, lambda *ended: None)
+        self.watch.stop()
+        self.faults()
+
+    def write(self, lines: int) -> None:
+        for n in range(lines):
+            audit.append(self.log, self.key, TIME, "desk-1", "looked", f"A{n}", "shift")
+
+    def faults(self) -> list[Fault]:
+        handed = list[Fault]()
+        self.queue.hand_in(handed.append)
+        return handed
+
+    def look(self) -> list[tuple[str, str, bool]]:
+        self.watch.look()
+        return [(f.kind.value, f.about, f.over) for f in self.faults()]
+
+
+def test_an_anchor_that_cannot_be_put_is_a_fault_until_it_can_and_the_others_are_put(tmp_path: Path) -> None:
+    site, socket_path = site_at(tmp_path), tmp_path / "log.socket"
+    (tmp_path / "elsewhere").mkdir()
+    anchored(
+        site,
+        f'kind = "syslog"\naddress = "{socket_path}"',
+        'kind = "mqtt"\ntopic = "elsewhere/audit"',  # nobody listens there
+        'kind = "file"\npath = "../elsewhere/anchors"',
+    )
+    change(site, "site.toml", "port = 1883", "port = 1")
+    watched = Watched(site)
+    failed = [
+        ("anchor_failed", f"syslog {socket_path}", False),
+        ("anchor_failed", "mqtt elsewhere/audit", False),
+    ]
+    for _ in range(2):
+        assert [fault for fault in watched.look() if not fault[2]] == failed
+    assert len(audit.anchors_in((tmp_path / "elsewhere" / "anchors").read_text())) == 3
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listening.bind(str(socket_path))
+    assert watched.look() == [("anchor_failed", f"syslog {socket_path}", True), failed[1]]
+    (tmp_path / "elsewhere" / "anchors").unlink()
+    (tmp_path / "elsewhere").rmdir()
+    assert watched.look() == [failed[1], ("anchor_failed", "file ../elsewhere/anchors", False)]
+    assert all(report.startswith("The audit log could not be anchored") for report in watched.reports)
+    listening.close()
+
+
+def garbage_line(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:2], b"\xff\x00 garbage {".ljust(len(lines[2]) - 1) + b"\n", *lines[3:]]))
+
+
+def foreign_end(log: Path) -> None:
+    forged = json.loads(log.read_bytes().splitlines()[-1]) | {"number": 9, "who": "nobody", "hash": "\ud800"}
+    with log.open("ab") as file:
+        file.write(json.dumps(forged).encode() + b"\n" + b"[" * 5000 + b"\n")
+
+
+def head_is(content: bytes) -> Callable[[Path], None]:
+    return lambda log: head_of(log).write_bytes(content) and None
+
+
+def head_as_folder(log: Path) -> None:
+    head_of(log).unlink()
+    head_of(log).mkdir()
+
+
+DAMAGES = {
+    "garbage head": (head_is(os.urandom(300)), "The head file is not as this log's key signed it."),
+    "deep head": (head_is(b'{"lines":' + b"[" * 3000), "The head file is not as this log's key signed it."),
+    "empty head": (head_is(b""), "The head file is not as this log's key signed it."),
+    "no head": (lambda log: head_of(log).unlink(), "The head file is missing."),
+    "cut": (lambda log: cut(log, 4), "The log has 4 lines; its head says 8."),
+    "emptied": (lambda log: log.write_bytes(b"") and None, "The log has 0 lines; its head says 8."),
+    "gone": (lambda log: log.unlink(), "The log is gone; it had lines."),
+    "garbage line": (garbage_line, "Line 3 is no record."),
+    "foreign end": (foreign_end, "Line 9 is not as it was written, or a line before it is missing."),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_log_is_one_sentence_and_a_fault_and_goes_on_so_that_what_is_there_can_be_proved(
+    tmp_path: Path, damage: str
+) -> None:
+    do, sentence = DAMAGES[damage]
+    watched = Watched(site_at(tmp_path))
+    watched.write(8)
+    assert watched.look() == []
+    kept = watched.log.read_bytes().splitlines()
+    do(watched.log)
+    assert audit.verify(watched.log, watched.key).findings[0] == sentence
+    assert watched.look() == [("audit_broken", "audit.log", False)]
+    assert watched.look() == []  # told once
+    done = marchwarden_("audit", "verify", watched.c.folder)
+    assert done[0] == 1
+    assert sentence in done[1]
+    assert audit.append(watched.log, watched.key, TIME, "desk-2", "looked", "B0", "") or damage == "garbage line"
+    for n in range(1, 4):
+        assert audit.append(watched.log, watched.key, TIME, "desk-2", "looked", f"B{n}", "") == ""
+    verdict = audit.verify(watched.log, watched.key)
+    left = {json.loads(line)["about"]: json.loads(line)["number"] for line in kept if line in watched.log.read_bytes()}
+    numbers = {r["about"]: r["number"] for r in map(audit._record, watched.log.read_bytes().splitlines(True)) if r}
+    proved = verdict.notes[0] if verdict.findings else ""
+    assert proved.endswith(f"to {numbers['B3']}.")  # up to the end
+    if damage == "garbage line":
+        assert proved == "As they were written stand lines 1 to 2, lines 5 to 12."
+    elif left:
+        assert f"lines 1 to {max(left.values())}" in proved or proved == "As they were written stand lines 1 to 13."
+    # What is said of it stays the same, however much is written since.
+    assert len(verdict.findings) <= 3
+
+
+def test_a_break_says_where_it_goes_on_and_an_anchor_from_after_it_agrees(tmp_path: Path) -> None:
+    path = written(tmp_path / "audit.log", 8)
+    cut(path, 3)
+    written(path, 2, 8)
+    anchor = audit.checkpoint(path, KEY, TIME)
+    written(path, 2, 10)
+    verdict = audit.verify(path, KEY, [anchor])
+    (found,) = verdict.findings
+    assert "Before line 9 the log was broken: It had 8 lines" in found
+    assert "Lines 4 to 8 are missing. It goes on with line 9." in found
+    assert verdict.notes[0] == "As they were written stand lines 1 to 3, lines 9 to 13."
+
+
+def test_a_mark_that_somebody_copies_or_forges_moves_nothing(tmp_path: Path) -> None:
+    """Who cuts lines out cannot hide it behind a mark from elsewhere in the log."""
+    path = written(tmp_path / "audit.log", 4)
+    head_of(path).unlink()
+    written(path, 4, 4)
+    lines = path.read_bytes().splitlines(keepends=True)
+    mark = next(n for n, line in enumerate(lines) if b"head lost" in line)
+    path.write_bytes(b"".join([*lines[:2], *lines[mark:]]))
+    assert len(audit.verify(path, KEY).findings) >= 1
+    forged = json.loads(lines[mark]) | {"number": 3, "about": json.loads(lines[1])["hash"]}
+    path.write_bytes(b"".join([*lines[:2], json.dumps(forged).encode() + b"\n", *lines[mark + 1 :]]))
+    assert any("is not as it was written" in finding for finding in audit.verify(path, KEY).findings)
+
+
+@pytest.mark.parametrize("which", ["log", "head"])
+def test_a_log_that_cannot_be_written_is_a_sentence_and_nothing_is_shown_that_must_leave_a_trace(
+    tmp_path: Path, which: str
+) -> None:
+    site = site_at(tmp_path)
+    watched = Watched(site)
+    (watched.log if which == "log" else watched.log.with_name(".audit.head")).mkdir(parents=True)
+    code, told = marchwarden_("history", site, "tracks")
+    assert (code, told) == (
+        1,
+        f"The audit log {watched.log} cannot be written: Is a directory. "
+        "Without it nothing is shown that has to leave a trace there.\n",
+    )
+    if which == "log":
+        assert watched.look() == [("writing_failed", "audit.log", False)]
+        watched.log.rmdir()
+        assert watched.look() == [("writing_failed", "audit.log", True)]
+
+
+def marchwarden_(*arguments: object) -> tuple[int, str]:
+    """A command in this process: exit code and what it says to people."""
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(told), redirect_stdout(io.StringIO()):
+        patch.setattr(sys, "argv", ["marchwarden", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0), told.getvalue()
+    return 0, told.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from console.live import Hub
 from model.stored import with_checksum
 from runtime.configuration import load
 from runtime.console_process import desk_of
+from runtime.fault_queue import FaultQueue
 from runtime.places import Places
 from runtime.supervision import Tasks
 from tests.site import site_at
@@ -45,7 +46,7 @@ def _bytes(data: bytes) -> Callable[[Path], object]:
 )
 def test_incidents_are_noticed_whatever_the_live_view_holds(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     c = load(site_at(tmp_path))
-    desk, view = desk_of(c, Tasks(lambda *_: None)), Places(c.state).picture
+    desk, view = desk_of(c, Tasks(lambda *_: None), FaultQueue()), Places(c.state).picture
     view.parent.mkdir(exist_ok=True)
     view.write_bytes(with_checksum(msgspec.json.encode(GOOD)))
     hub = Hub(desk)

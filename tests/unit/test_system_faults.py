@@ -1,6 +1,7 @@
 """System faults: from where they are noticed to an incident for technicians, and to `status`."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,18 @@ def test_a_fault_ends_when_it_has_not_been_reported_for_the_rules_time() -> None
     script.at(3699)
     script.at(3702)
     script.want(("raised", between(1, 1)), ("time_passed", between(3702, 3702)))
+
+
+def test_a_fault_is_over_when_it_works_again_unless_a_person_has_to_say_so() -> None:
+    for clears, ends in ((FOR_AN_HOUR, True), (UNTIL_RESOLVED, False)):
+        script = Script(ground(rule(EventKind.SYSTEM_FAULT, **clears)))
+        script.at(1, faults=(fault(), fault(about="tak")))
+        script.at(2, faults=(replace(fault(at_s=2), over=True), replace(fault(about="never failed"), over=True)))
+        script.want(*[("raised", between(1, 1))] * 2, *[("works_again", between(2, 2))] * ends)
+        script.at(3, faults=(fault(at_s=3),))
+        assert [why for _, why in script.heard("patrol-mqtt")].count("reopened" if ends else "raised") == (
+            1 if ends else 2
+        )
 
 
 def test_a_rule_names_kinds_of_fault() -> None:
