@@ -7,7 +7,7 @@ import { fly } from "./map.js";
 import { get, post } from "./server.js";
 import * as silencing from "./silencing.js";
 import { t } from "./text.js";
-import { local, utc, whole } from "./times.js";
+import { stamp, wholeZoned } from "./times.js";
 import { SIGN, agency, isOpen, kindOf, place, position, sensor, what } from "./words.js";
 
 let me, site, showing = null, whole_ = null, loading = Promise.resolve();
@@ -40,7 +40,6 @@ export const shown = () => whole_?.incident ?? null;
 
 const closing = () => el("button", { class: "close", onclick: () => list.choose(null), "aria-label": t("close") }, "×");
 const line = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
-const both = (iso) => [el("time", { datetime: iso }, whole(iso)), el("small", {}, utc(iso))];
 
 function draw({ incident: i, revisions, deliveries, related, pictures }) {
   redraw($("#detail"),
@@ -51,7 +50,7 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
     el("div", { class: "actions" }, actions(i).map(([name, key]) => el("button", { "data-key": name, onclick: () => act(name), class: name === "ack" ? "main" : "" }, t(name), key ? [" ", el("kbd", {}, key)] : null)),
       el("button", { onclick: () => fly(i) }, t("show_on_map"))),
     el("dl", {},
-      line(t("raised_at"), both(i.raised)), line(t("last_seen"), both(i.last_seen)),
+      line(t("raised_at"), stamp(i.raised, wholeZoned)), line(t("last_seen"), stamp(i.last_seen, wholeZoned)),
       line(t("where"), `${position(i)} ±${Math.round(i.sigma_m)} m`),
       line(t("sure"), `${Math.round(i.reason.probability * 100)} %`),
       line(t("lead"), agency(i.lead)), line(t("also_told"), i.agencies.filter((a) => a !== i.lead).map(agency).join(", ")),
@@ -59,16 +58,16 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
       line(t("muted"), i.muted && muting(i.muted)), line(t("offered_to"), isOpen(i) && i.offered_to && agency(i.offered_to)), line(t("withheld"), i.withheld?.join(", "))),
     i.disputed ? el("p", { class: "wrong" }, t("disputed")) : "",
     el("h3", {}, t("reason_grouped")),
-    el("ul", { class: "timeline" }, i.reason.happenings.map((h) => el("li", {}, el("time", {}, local(h.first)), " ", [kindOf({ reason: h }), site.zones[h.zone] ?? sensor(h.zone), h.rule, `${Math.round(h.probability * 100)} %`].filter(Boolean).join(" · "), facts(h.detail)))),
+    el("ul", { class: "timeline" }, i.reason.happenings.map((h) => el("li", {}, stamp(h.first), " ", [kindOf({ reason: h }), site.zones[h.zone] ?? sensor(h.zone), h.rule, `${Math.round(h.probability * 100)} %`].filter(Boolean).join(" · "), facts(h.detail)))),
     el("h3", {}, t("reason_routed")),
     el("ul", { class: "timeline" }, i.reason.routing.map((r) => el("li", {}, `${agency(r.agency)}${r.lead ? ` (${t("lead")})` : ""}: ${reason(r)}`))),
     el("h3", {}, t("evidence")),
-    el("ul", { class: "timeline" }, i.evidence.map((e) => el("li", {}, el("time", {}, local(e.time)), " ", sensor(e.sensor)))),
+    el("ul", { class: "timeline" }, i.evidence.map((e) => el("li", {}, stamp(e.time), " ", sensor(e.sensor)))),
     el("div", { class: "pictures" }, pictures.map((p) => el("figure", {},
       el("img", { src: `/api/incidents/${i.alert}/pictures/${encodeURIComponent(p.sensor)}?at=${p.time}`, alt: t("picture_of", sensor(p.sensor)), width: "192" }),
-      el("figcaption", {}, `${sensor(p.sensor)}, ${local(p.time)}: ${t(p.label)}`)))),
+      el("figcaption", {}, sensor(p.sensor), ", ", stamp(p.time), `: ${t(p.label)}`)))),
     el("h3", {}, t("timeline")),
-    el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, el("time", { title: utc(r.told) }, local(r.told)), " ", t(`why_${r.reason.why}`), by(r)))),
+    el("ol", { class: "timeline" }, revisions.map((r) => el("li", {}, stamp(r.told), " ", t(`why_${r.reason.why}`), by(r)))),
     related.length ? [el("h3", {}, t("related")), el("ul", { class: "timeline" }, related.map((r) => el("li", { "data-key": r.alert }, el("button", { onclick: () => open(r.alert) }, `${SIGN[r.severity]} ${what(r)}`))))] : "",
     deliveries.length ? [el("h3", {}, t("deliveries")), el("ul", { class: "timeline" }, lastPerChannel(deliveries).map((d) => el("li", {}, `${agency(d.agency)} · ${d.channel}: ${d.dead ? t("given_up") : d.done_ns ? t("delivered") : t("waiting")} ${d.error ?? ""}`)))] : "",
     el("p", {}, el("small", {}, i.alert, " · ", i.subjects.join(" "))),

@@ -92,6 +92,13 @@ export function announce(words) {
 
 /** A table: head is a list of words (without it, the first cell of each row is the row's heading), rows are lists of cells (text, element, or {number}); keys name what each row stands for. */
 export function table(head, rows, keys = []) {
-  const cell = (c, n) => (c !== null && typeof c === "object" && "number" in c ? el("td", { class: "number" }, String(c.number ?? "")) : !head && n === 0 ? el("th", { scope: "row" }, c) : el("td", {}, c ?? ""));
-  return el("table", {}, head && el("thead", {}, el("tr", {}, head.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, rows.map((row, n) => el("tr", { "data-key": keys[n] }, row.map(cell)))));
+  const counts = (c) => c !== null && typeof c === "object" && "number" in c, numbers = (head ?? []).map((_, n) => rows.length > 0 && rows.every((row) => counts(row[n])));
+  // On a phone each row is a card: its cells carry their column's word, and say what they are though they are laid out as a list.
+  const cell = (c, n) => {
+    if (!head && n === 0) return el("th", { scope: "row", role: "rowheader" }, c);
+    return el("td", { role: "cell", "data-label": head?.[n], class: counts(c) ? "number" : null }, counts(c) ? String(c.number ?? "") : c ?? "");
+  };
+  return el("table", { role: "table", class: head ? null : "facts" },
+    head && el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head.map((h, n) => el("th", { scope: "col", role: "columnheader", class: numbers[n] ? "number" : null }, h)))),
+    el("tbody", { role: "rowgroup" }, rows.map((row, n) => el("tr", { role: "row", "data-key": keys[n] }, row.map(cell)))));
 }

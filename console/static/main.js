@@ -83,7 +83,7 @@ function condition(said) {
 }
 function clock() {
   map.soon(); // so that what has become old is drawn as old
-  $("#clock time").textContent = times.local(times.now());
+  $("#clock time").textContent = times.zoned(times.now());
   $("#clock small").textContent = times.utc(times.now());
 }
 
@@ -98,6 +98,7 @@ function head() {
   $("#sound").onclick = () => { sound.turn(!sound.isOn()); pressed($("#sound"), sound.isOn()); };
   pressed($("#sound"), sound.isOn());
   $("#help").onclick = help;
+  $("#more").onclick = () => $("#more").setAttribute("aria-expanded", String(document.body.classList.toggle("more")));
   const allowed = { map: "see", sensors: "sensors", history: "history", shift: "see" };
   for (const button of document.querySelectorAll("nav button")) {
     button.hidden = !me.may.includes(allowed[button.dataset.view]);
@@ -111,6 +112,7 @@ async function show(name, keep = false) {
   const focused = document.activeElement;
   if (past.isOpen() && !keep) past.leave();
   view = VIEWS.includes(name) ? name : "map";
+  document.body.dataset.view = view; // on a phone the list is beside the map only
   for (const each of VIEWS) $(`#view-${each}`).hidden = each !== view;
   for (const button of document.querySelectorAll("nav button")) pressed(button, button.dataset.view === view);
   if (focused !== document.body && !takesFocus(focused)) // it was in what is hidden now

@@ -41,7 +41,9 @@ export async function start(site) {
   chart.on("move", soon);
   chart.on("resize", soon);
   chart.on("click", picked);
-  $("#layers").open = !matchMedia(NARROW).matches; // on a phone the map is small enough
+  const narrow = matchMedia(NARROW), fold = () => { $("#layers").open = !narrow.matches; }; // on a phone the map is small enough
+  narrow.addEventListener("change", fold);
+  fold();
   $("#layers div").append(...LAYERS.map((name) => el("label", {}, el("input", { type: "checkbox", checked: on[name], onchange: (e) => { on[name] = e.target.checked; style(); soon(); } }), t(name))));
   soon();
 }

@@ -1,10 +1,11 @@
 // What was: any hour again on the map, and how much there was of it.
 
 import { $, announce, el, redraw } from "./dom.js";
+import { activity } from "./chart.js";
 import * as map from "./map.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
-import { now, utc, whole } from "./times.js";
+import { fieldOf, instantOf, now, utc, wholeZoned, zoneName } from "./times.js";
 
 const TAIL_S = 60;
 let step = 1; // s between scans
@@ -12,15 +13,15 @@ let tracks = [], from = 0, to = 0, at = 0, playing = 0, fresh = 0, goTo = () => 
 
 export async function show(views) {
   goTo = views;
-  const hour = Math.floor(now() / 3600000) * 3600000;
-  const start = el("input", { type: "datetime-local", name: "from", step: "60", value: new Date(hour).toISOString().slice(0, 16), "aria-label": `${t("from")} (UTC)` });
+  const hour = Math.floor(now() / 3600000) * 3600000, label = `${t("from")} (${zoneName(hour)})`;
+  const start = el("input", { type: "datetime-local", name: "from", step: "60", value: fieldOf(hour), "aria-label": label, required: true });
   const why = el("input", { name: "reason", placeholder: t("reason_to_look"), "aria-label": t("reason_to_look"), required: true });
   const form = el("form", { class: "row", name: "hour", onsubmit: (event) => { event.preventDefault(); load(event.target.elements); } },
-    el("label", {}, `${t("from")} (UTC) `, start), why, el("button", { class: "main" }, t("load")));
+    el("label", {}, `${label} `, start), why, el("button", { class: "main" }, t("load")));
   redraw($("#view-history"),
     el("h2", {}, t("replay_hour")), form,
     el("p", { role: "status", id: "hour-found" }), el("h2", {}, t("activity")), el("div", { id: "activity" }));
-  redraw($("#activity"), await chart()); // afterwards: what is typed in the meantime stays
+  $("#activity").replaceChildren(await chart()); // afterwards: what is typed in the meantime stays
 }
 
 export const isOpen = () => document.body.classList.contains("past");
@@ -52,7 +53,7 @@ export function missed() { $("#past .fresh").textContent = t("new_now", ++fresh)
 async function load(fields) {
   stop();
   const told = $("#hour-found"), reason = fields.reason.value;
-  from = Date.parse(`${fields.from.value}Z`) / 1000;
+  from = instantOf(fields.from.value) / 1000;
   to = from + 3600;
   try {
     ({ tracks } = await get("history/tracks", { from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), reason }));
@@ -71,7 +72,7 @@ async function load(fields) {
 /** The map as it was at a second: the tracks of the newest scan until then, as the live map showed them. */
 export function place(second) {
   at = second;
-  $("#past time").textContent = `${whole(second * 1000)} · ${utc(second * 1000)}`;
+  Object.assign($("#past time"), { textContent: wholeZoned(second * 1000), title: utc(second * 1000) });
   $("#past input").value = String(second - from);
   const seen = [], tails = new Map();
   for (const track of tracks) {
@@ -94,19 +95,9 @@ function stop() {
   if ($("#play")) $("#play").textContent = t("play");
 }
 
+const BIN_MS = 900000, BINS = 96;
 async function chart() {
-  const end = Math.ceil(now() / 900000) * 900000, start = end - 86400000;
-  const { alerts, bins } = await get("history/activity", { from: new Date(start).toISOString(), to: new Date(end).toISOString(), bins: 96 });
-  const order = ["critical", "major", "minor", "information"], sums = Array.from({ length: bins }, (_, n) => order.reduce((sum, s) => sum + (alerts[s]?.[n] ?? 0), 0));
-  const top = Math.max(...sums, 1), make = (name, attributes) => { const e = document.createElementNS("http://www.w3.org/2000/svg", name); for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v); return e; };
-  const svg = make("svg", { class: "chart", viewBox: "0 0 960 140", preserveAspectRatio: "none", role: "img", "aria-label": `${t("activity")}: ${sums.reduce((a, b) => a + b, 0)}` });
-  for (let n = 0; n < bins; n++) {
-    let base = 120;
-    for (const s of order) {
-      const height = (110 * (alerts[s]?.[n] ?? 0)) / top;
-      if (height) svg.append(make("rect", { class: s, x: n * 10 + 1, y: (base -= height), width: 8, height }));
-    }
-  }
-  for (const n of [0, 24, 48, 72]) { const text = make("text", { x: n * 10 + 2, y: 135 }); text.textContent = whole(start + n * 900000); svg.append(text); }
-  return svg;
+  const end = Math.ceil(now() / BIN_MS) * BIN_MS, start = end - BINS * BIN_MS;
+  const { alerts, bins } = await get("history/activity", { from: new Date(start).toISOString(), to: new Date(end).toISOString(), bins: BINS });
+  return activity(alerts, start, end, bins);
 }

@@ -3,7 +3,7 @@
 import { $, el, redraw, table } from "./dom.js";
 import { get } from "./server.js";
 import { t } from "./text.js";
-import { age, whole } from "./times.js";
+import { age, stamp, whole, zoneName } from "./times.js";
 import { sensor as nameOf } from "./words.js";
 
 // What the service computes from age, for this page, the commands, the metrics and the rules on silent sensors alike.
@@ -25,14 +25,14 @@ export async function show() {
   const order = [...said.sensors].sort((a, b) => ORDER.indexOf(a.condition) - ORDER.indexOf(b.condition) || a.sensor.localeCompare(b.sensor));
   redraw($("#view-sensors"),
     el("h2", {}, `${t("sensors")} (${said.sensors.length})`),
-    table([t("sensor"), t("state"), t("last_heard"), t("messages"), t("rejected"), t("battery"), t("nuisance_share")], order.map((s) => [
+    table([t("sensor"), t("state"), `${t("last_heard")} (${zoneName()})`, t("messages"), t("rejected"), t("battery"), t("nuisance_share")], order.map((s) => [
       `${nameOf(s.sensor)} (${s.sensor})`,
       state(s.condition),
-      s.heard ? el("time", { title: s.heard }, `${whole(s.heard)} (${age(s.heard)})`) : t("never"),
+      s.heard ? [stamp(s.heard, whole), " ", el("span", { class: "ago" }, age(s.heard))] : "–",
       { number: s.messages }, { number: s.rejected }, { number: s.battery === null ? "" : `${Math.round(s.battery * 100)} %` },
       { number: share.has(s.sensor) ? `${Math.round((100 * share.get(s.sensor)[0]) / share.get(s.sensor)[1])} % / ${share.get(s.sensor)[1]}` : "" },
     ]), order.map((s) => s.sensor)),
     el("h2", {}, t("rejections")),
-    table([t("reason"), t("sensor"), t("count"), t("detail")], said.rejections.map((r) => [t(`rejected_${r.reason}`), r.sensor || r.topic, { number: r.count }, r.detail])),
+    !said.rejections.length ? el("p", { class: "nothing" }, t("none_rejected")) : table([t("reason"), t("sensor"), t("count"), t("detail")], said.rejections.map((r) => [t(`rejected_${r.reason}`), r.sensor || r.topic, { number: r.count }, r.detail])),
   );
 }

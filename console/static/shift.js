@@ -4,7 +4,7 @@ import { $, el, redraw, table } from "./dom.js";
 import * as list from "./list.js";
 import { get, post, remove } from "./server.js";
 import { t } from "./text.js";
-import { local, now, utc, whole } from "./times.js";
+import { now, stamp, wholeZoned } from "./times.js";
 import { SIGN, place, what } from "./words.js";
 
 let hours = 8;
@@ -15,11 +15,11 @@ export async function show(me) {
   const counts = (said) => Object.entries(said).map(([name, n]) => `${t(name)} ${n}`).join(", ") || "–";
   redraw($("#view-shift"),
     el("h2", {}, t("notes")),
-    el("ul", { class: "notes" }, notes.map((n) => el("li", {}, el("time", { title: utc(n.time_s * 1000) }, whole(n.time_s * 1000)), ` ${n.by}: ${n.text}`))),
+    notes.length ? el("ul", { class: "notes" }, notes.map((n) => el("li", {}, el("p", {}, stamp(n.time_s * 1000, wholeZoned), ` · ${n.by}`), n.text))) : el("p", { class: "nothing" }, t("no_notes")),
     me.may.includes("act") ? el("form", { name: "note", onsubmit: (event) => leave(event, me) },
       el("textarea", { name: "text", required: true, maxlength: "2000", "aria-label": t("leave_note") }), el("button", { class: "main" }, t("leave_note")), el("p", { class: "wrong", role: "alert" })) : "",
     el("h2", {}, t("silences")),
-    table([t("why"), t("matches"), t("until"), t("action")], silences.map((s) => [`${s.reason} (${s.by})`, Object.entries(s.matchers).map(([k, v]) => `${k} = ${v}`).join(", "), whole(s.until),
+    !silences.length ? el("p", { class: "nothing" }, t("no_silences")) : table([t("why"), t("matches"), t("until"), t("action")], silences.map((s) => [`${s.reason} (${s.by})`, Object.entries(s.matchers).map(([k, v]) => `${k} = ${v}`).join(", "), stamp(s.until, wholeZoned),
       me.may.includes("silence") ? el("button", { onclick: async () => { await remove(`silences/${s.silence}`); setTimeout(() => show(me), 2500); } }, t("end_silence")) : ""]), silences.map((s) => s.silence)),
     el("div", { class: "row" }, el("h2", {}, `${t("report")}: ${t("last_hours", hours)}`),
       el("select", { "aria-label": t("hours"), onchange: (e) => { hours = Number(e.target.value); show(me); } }, [8, 12, 24, 72].map((n) => el("option", { value: n, selected: n === hours }, `${n} h`))),
@@ -28,7 +28,7 @@ export async function show(me) {
       [t("raised"), { number: report.raised }], [t("by_severity"), counts(report.by_severity)], [t("by_kind"), counts(report.by_kind)],
       [t("acknowledged"), { number: report.acknowledged }], [t("ack_median"), report.acknowledged_after_s_median === null ? "–" : `${report.acknowledged_after_s_median} s`],
       [t("by_disposition"), counts(report.dispositions)], [t("still_open"), { number: report.open.length }]]),
-    table([t("still_open"), t("where"), t("raised"), t("status")], report.open.map((i) => [el("button", { onclick: () => list.choose(i.alert) }, `${SIGN[i.severity]} ${what(i)}`), place(i), local(i.raised), t(i.status)]), report.open.map((i) => i.alert)));
+    table([t("still_open"), t("where"), t("raised"), t("status")], report.open.map((i) => [el("button", { onclick: () => list.choose(i.alert) }, `${SIGN[i.severity]} ${what(i)}`), place(i), stamp(i.raised, wholeZoned), t(i.status)]), report.open.map((i) => i.alert)));
 }
 
 async function leave(event, me) {
