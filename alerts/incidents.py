@@ -37,12 +37,8 @@ from model.tracks import is_track, name_of
 WALKING_MPS = 1.3  # how fast what stood when it was lost may have gone meanwhile
 HURRYING_MPS = 2.0  # and what went nobody knows how, at most
 STRAYING = 0.35  # what is lost may be off its course by this share of its way
-FASTEST_MPS = (
-    80.0  # a vehicle between two readings of its plate; what would have to be faster is another one, or a false reading
-)
-CLOCKS_S = (
-    30.0  # by so much the clocks of two readers differ, or the report of a vehicle that has passed lags behind it
-)
+FASTEST_MPS = 80.0  # a vehicle between two readings of its plate
+CLOCKS_S = 60.0  # by so much two readers' clocks differ, or a report lags behind the vehicle
 UNSEEN_S = 5.0  # who was not seen for so long may be found again under another name
 LOST_S = 300.0  # and for so long after
 PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "event", "lost", "last", "open")

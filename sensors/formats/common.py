@@ -29,7 +29,11 @@ NO_MOTION = (NAN, NAN)
 UNIT_SIGMA_M = 10.0  # of a unit that does not say how well it knows where it is
 UNIT_LONGEST = 64  # letters of its name
 CANDIDATES_MAX = 64  # readings of one plate that are weighed
-FIELDS_NOTED_MAX = 5  # unknown fields of one message that are named
+FIELDS_NOTED_MAX = 5  # unknown fields of one message, or of one member of a frame, that are counted
+NAMES_MAX = 20  # unknown names of one message that are told with what they may mean, which takes 0.1 ms each to find
+SUGGESTIONS_KEPT = 4_096
+FURTHER_FIELDS = "Further fields are unknown; they were left out."
+FURTHER_CLASSES = "Further classes are unknown: taken for 'other'. Map them in the sensor's labels."
 # What other formats call things that have a name of their own in ours.
 OTHER_NAMES = {
     "latitude": "lat",
@@ -64,6 +68,9 @@ FAR_NS = (
 )  # the year 2116: a time beyond it, or before its mirror, stands for all of them and is rejected as such
 
 
+LABELS = tuple(CLASS_OF_LABEL)
+
+
 class Rows:
     """Gathers what a batch of messages says. `at` names the message that the following calls speak of."""
 
@@ -88,6 +95,8 @@ class Rows:
         self._classes: dict[Any, int] = {}  # (way, what was said) → number of its vector
         self._vectors: list[NDArray[np.float64]] = []
         self._strange: dict[int, str] = {}  # number of a vector → the label in it that nobody knows
+        self._names: set[str] = set()  # unknown ones that the message has, of those that are told
+        self._suggestions: dict[tuple[str, tuple[str, ...]], str] = {}
         self._units: list[UnitReport] = []
         self._pictures: list[Picture] = []
         self._faults: list[Fault] = []
@@ -110,6 +119,7 @@ class Rows:
     def at(self, number: int, received_ns: int, topic: str) -> None:
         self.number, self.received_ns, self.topic, self.named = number, received_ns, topic, None
         self._left_out = False
+        self._names.clear()
 
     def mark(self) -> list[int]:
         """Where a message begins, for `has_left` and `undo`."""
@@ -172,7 +182,7 @@ class Rows:
         timeless: bool = False,
     ) -> None:
         """As many readings of one frame, none with a plate; the lists are of one length, and there is `room` for them."""
-        for strange in self._strange.keys() & set(classes):
+        for strange in dict.fromkeys(number for number in classes if number in self._strange):
             self._note_class(sensor, self._strange[strange], classes.count(strange))
         observed_ns, received_ns, number = _within_reach(observed_ns), self.received_ns, self.number
         self._whole += [
@@ -304,13 +314,33 @@ class Rows:
 
     def note_unknown_fields(self, names: Iterable[str], known: Iterable[str], sensor: int | None = None) -> None:
         """Count fields that the format does not know, of a message that is used all the same."""
+        fields = tuple(known)
         for name in islice(names, FIELDS_NOTED_MAX):
-            self.reject(
-                Reason.UNKNOWN_FIELD, f"The field {suggested(name, known)} is unknown; it was left out.", sensor
-            )
+            found = self.suggestion(name, fields)
+            detail = f"The field {found} is unknown; it was left out." if found else FURTHER_FIELDS
+            self.reject(Reason.UNKNOWN_FIELD, detail, sensor)
+
+    def suggestion(self, name: str, known: tuple[str, ...]) -> str:
+        """`suggested`, for the first unknown names of a message; of further ones nothing, so that their number costs no time."""
+        short = name[:32]
+        if short not in self._names:
+            if len(self._names) == NAMES_MAX:
+                return ""
+            self._names.add(short)
+        found = self._suggestions.get((short, known))
+        if found is None:
+            if len(self._suggestions) == SUGGESTIONS_KEPT:
+                self._suggestions.clear()
+            found = self._suggestions[short, known] = suggested(short, known)
+        return found
 
     def _note_class(self, sensor: int, label: str, count: int = 1) -> None:
-        detail = f"The class {suggested(label, CLASS_OF_LABEL)} is unknown: taken for 'other'. Map it in the sensor's labels."
+        found = self.suggestion(label, LABELS)
+        detail = (
+            f"The class {found} is unknown: taken for 'other'. Map it in the sensor's labels."
+            if found
+            else FURTHER_CLASSES
+        )
         self.reject(Reason.UNKNOWN_CLASS, detail, sensor, count)
         self.fault(FaultKind.FEED_SUSPECT, self.catalogue.sensors[sensor].id, detail)
 

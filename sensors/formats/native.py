@@ -37,7 +37,7 @@ from sensors.formats.bounds import (
     ns_from_text,
     unusable_by,
 )
-from sensors.formats.common import NAN, NO_MOTION, NO_SPREAD, OTHER_NAMES, Rows, suggested
+from sensors.formats.common import NAN, NO_MOTION, NO_SPREAD, OTHER_NAMES, Rows
 from sensors.readings import Place
 from sensors.repeats import key_of
 
@@ -268,7 +268,7 @@ def _by_known_fields(decoder: "msgspec.json.Decoder[T]", payload: bytes | msgspe
             raise
     _refuse_another_time(fields, unknown)
     if len(unknown) == len(fields):
-        named = ", ".join(suggested(name, names) for name in unknown[:3])
+        named = ", ".join(filter(None, (rows.suggestion(name, names) for name in unknown[:3]))) or "further fields"
         raise Unusable(Reason.WRONG_SHAPE, f"Names nothing that the format knows: {named}. {LEAST_OF[decoder.type]}")
     message = decoder.decode(msgspec.json.encode({name: raw for name, raw in fields.items() if name in names}))
     rows.note_unknown_fields(unknown, names, rows.named)

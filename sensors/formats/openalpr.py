@@ -104,7 +104,7 @@ def _read_results(feed: Feed, message: Message, payload: bytes, rows: Rows) -> N
         return
     observed_ns = _ns(message.epoch_time, rows.received_ns)
     rows.look(sensor, observed_ns, empty=not message.results)
-    frame = message.uuid if message.uuid else payload
+    frame = message.uuid or f"{key_of(payload):016x}"
     timeless = message.epoch_time is None and not message.uuid
     for number, result in enumerate(rows.within(sensor, message.results or [])):
         key = key_of(b"alpr", feed.id, str(sensor), frame, str(number))

@@ -123,6 +123,7 @@ class Fuzz:
         self._sensors = [s for s in catalogue.sensors if sensors is None or s.id in sensors]
         self._feeds = {feed.id: feed for feed in catalogue.feeds}
         self._cots = [feed for feed in catalogue.feeds if feed.format == "cot"]
+        self._gateways = [feed for feed in catalogue.feeds if feed.format == "chirpstack-gateway"]
 
     def message(self, number: int, now_ns: int) -> Sent:
         """The message of this number, with times about `now_ns`."""
@@ -144,6 +145,8 @@ class Fuzz:
         """A message as the equipment itself would send it, or one of a TAK server or patrol."""
         if chance.random() < self._units_share:
             return self._unit(chance, now_ns)
+        if self._gateways and chance.random() < 0.02:
+            return _gateway(chance, self._gateways[0].topic)
         sensor = chance.choice(self._sensors)
         feed = self._feeds[sensor.feed]
         at_ns = now_ns - chance.choice((0, 0, 0, 1, 5, 29, 31, 4000, -4, -60)) * NS // 2
@@ -276,6 +279,12 @@ def _openalpr(chance: Chance, topic: str, source: str, at_ns: int) -> tuple[str,
     beat = {"data_type": "heartbeat", "agent_uid": "AGENT", "video_streams": [{"camera_id": source, "is_streaming": 1}]}
     alert = {"data_type": "alpr_alert", "camera_number": source, "group": group}
     return topic, chance.choice((group, group, results, results, beat, alert, {"plate": "TST0001", "score": 0.9}))
+
+
+def _gateway(chance: Chance, topic: str) -> tuple[str, Any]:
+    name = f"{chance.randrange(50):016x}"
+    as_protobuf = b"\x0a\x10" + name.encode() + chance.choice((b"\x10\x01", b"", b"\x10\x80\x01", b"\xff\xff"))
+    return f"{topic}/{name}/state/conn", chance.choice(({"gatewayId": name, "state": "ONLINE"}, {}, as_protobuf))
 
 
 def _cot(chance: Chance, at_ns: int) -> bytes:

@@ -26,7 +26,11 @@ SHIPPED = shipped_world()
 NATIVE_UNITS, COT_UNITS = [f"fuzz-{n}" for n in range(40)], [f"FUZZ-{n}" for n in range(40)]  # the fuzz names ten more
 CATALOGUE = replace(
     SHIPPED.catalogue,
-    feeds=(*SHIPPED.catalogue.feeds, Feed("tak", "cot", "cot", ("cot/#",))),
+    feeds=(
+        *SHIPPED.catalogue.feeds,
+        Feed("tak", "cot", "cot", ("cot/#",)),
+        Feed("gateways", "chirpstack-gateway", "us915/gateway", ()),
+    ),
     unit_of={("native", id): id for id in NATIVE_UNITS} | {("tak", id): id for id in COT_UNITS},
 )
 UNITS = {id: RegisteredUnit(id, "", 4) for id in (*NATIVE_UNITS, *COT_UNITS)}
@@ -84,7 +88,14 @@ def test_each_message_alone_leaves_a_trace_fails_no_decoder_and_gives_bounded_va
         if batch.topics[number].startswith("$"):
             continue
         heard = decoded(CATALOGUE, batch.between(number, number + 1))
-        parts = (heard.readings, heard.looks, heard.signs, heard.rejections, heard.units, heard.pictures)
+        parts = (
+            heard.readings,
+            heard.looks,
+            heard.signs,
+            heard.rejections,
+            heard.units,
+            heard.pictures,
+        )
         assert any(map(len, parts)), batch.payloads[number][:300]
         assert not FAILURES & {r.reason for r in heard.rejections}, heard.aside
         assert_bounded(heard)

@@ -22,7 +22,7 @@ def published(topic: str, payload: bytes) -> bytes:
     """An MQTT 3.1.1 PUBLISH packet at QoS 0."""
     name = topic.encode()
     rest = len(name).to_bytes(2) + name + payload
-    length = bytes([len(rest)]) if len(rest) < 128 else bytes([len(rest) % 128 | 128, len(rest) // 128])
+    length = bytes([len(rest)]) if len(rest) < 128 else bytes([len(rest) % 128 | 128, len(rest) // 128])  # below 16 kB
     return b"\x30" + length + rest
 
 
