@@ -19,6 +19,7 @@ from runtime.crosscheck import crosscheck
 from runtime.drawings import BadShape, Drawing, drawing_of, shape_of
 from runtime.entries import Configuration, Drawn, Reading, SourceFiles, Written
 from runtime.mistakes import Mistake, Mistakes, meant_names, nearest
+from runtime.quantities import other_unit, unit_of
 from runtime.schema import (
     AccountEntry,
     AccountsFile,
@@ -39,9 +40,9 @@ from runtime.schema import (
     ZoneProperties,
 )
 from runtime.sheet import DECIMAL_COMMA, Row, Sheet, sheet_of
-from runtime.text import Unreadable, text_of
+from runtime.text import Unreadable, file_meant, text_of
 from runtime.toml import Sections, sections_of
-from runtime.validation import Checked, checked
+from runtime.validation import Checked, checked, identifier_of
 
 P = TypeVar("P", bound=BaseModel)
 SITE = "site.toml"
@@ -52,6 +53,12 @@ DRAWN: dict[type[BaseModel], tuple[str, tuple[str, ...]]] = {
     JurisdictionProperties: ("jurisdiction", ("Polygon", "MultiPolygon")),
     LineProperties: ("line", ("LineString", "MultiLineString")),
     RoadProperties: ("road", ("LineString", "MultiLineString")),
+}
+FILE_OF = {  # where each kind of entry is written
+    **dict.fromkeys(RulesFile.model_fields, "rules"),
+    **dict.fromkeys(AgenciesFile.model_fields, "agencies"),
+    **dict.fromkeys(AccountsFile.model_fields, "accounts"),
+    **dict.fromkeys(SensorsFile.model_fields, "sensors"),
 }
 TABLES = (".csv", ".tsv")
 REQUIRED = {name for name, info in SensorEntry.model_fields.items() if info.is_required()}
@@ -129,6 +136,7 @@ def _is_site(folder: Path) -> None:
     if not (folder / SITE).exists() and not (folder / SITE).is_symlink():
         there = sorted(str(p.parent) for p in folder.glob("*/site.toml")) if folder.is_dir() else []
         hint = f"Did you mean {there[0]!r}?" if there else "Name a folder that holds one, such as 'configs'."
+        hint = file_meant(folder, SITE) or hint
         raise Mistakes([Mistake(str(folder), "", "", "has no site.toml.", hint)])
 
 
@@ -169,9 +177,7 @@ def _text(reading: Reading, name: str, field: str, optional: bool = False) -> st
             return text_of(content, Path(name).suffix.lower())
         if optional or "files" in reading.lost:  # it need not be there, or may well have another name
             return None
-        there = [str(p.relative_to(reading.folder)) for p in sorted(reading.folder.rglob(f"*{Path(name).suffix}"))]
-        close = get_close_matches(name, there, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Put it there, or name another under [files] {field}."
+        hint = file_meant(reading.folder, name) or f"Put it there, or name another under [files] {field}."
         reading.wrong(SITE, "", f"files.{field}", f"{name!r} does not exist.", hint)
     except Unreadable as error:
         if error.wrong.startswith("has a name"):
@@ -221,7 +227,10 @@ def _tables(reading: Reading, field: str, file: str, whole: type[BaseModel], opt
         reading.lost |= set(kinds)
     for other in sorted(sections.values.keys() - set(kinds)):
         close = get_close_matches(other, kinds, n=1)
-        reading.wrong(file, "", other, "is no section here.", f"Did you mean [[{close[0] if close else kinds[0]}]]?")
+        hint = f"Did you mean [[{close[0] if close else kinds[0]}]]?"
+        if other in FILE_OF and FILE_OF[other] != field:
+            hint = f"It belongs into the file that [files] names under {FILE_OF[other]}: are two files exchanged?"
+        reading.wrong(file, "", other, "is no section here.", hint)
         reading.lost |= set(kinds)
     return sections
 
@@ -296,6 +305,9 @@ def _sheet_sensors(reading: Reading, file: str) -> Iterator[Written[SensorEntry]
         reading.wrong(file, "header", column, "is missing.", f"Add a column {column}.")
     adapter = TypeAdapter(SensorEntry)
     for row in sheet.rows:
+        if next(iter(row.cells.values()), "").startswith("#"):
+            reading.wrong(file, f"line {row.line}", "", "is a remark, which a CSV cannot have.", "Remove the line.")
+            continue
         name = row.cells.get("id")
         entry = f"sensor {name!r} (line {row.line})" if name else f"sensor (line {row.line})"
         found = checked(file, entry, SensorEntry, _data(sheet, row, field_of), adapter, strict=False)
@@ -307,14 +319,23 @@ def _sheet_sensors(reading: Reading, file: str) -> Iterator[Written[SensorEntry]
 
 
 def _fields_of(reading: Reading, file: str, sheet: Sheet, columns: list[str]) -> dict[str, str]:
-    """Column → field. One that is nearly a field's name is a mistake, and taken for it."""
+    """Column → field. One that is nearly a field's name is a mistake, and taken for it unless it is in another unit."""
     field_of = {c: c for c in sheet.columns if c in columns or c.startswith("labels.")}
     for column in filter(None, sheet.columns):
-        if column not in field_of:
-            reading.wrong(file, "header", column, "is no column here.", nearest(column, columns))
-            for meant in meant_names(column, columns):
-                if meant not in field_of.values():
-                    field_of[column] = meant
+        if column in field_of:
+            continue
+        other = other_unit(column, columns)
+        if other is None:
+            hint, meant = nearest(column, columns), meant_names(column, columns)
+        else:
+            field, factor = other
+            unit = f", {unit_of(field)}" if unit_of(field) else ""
+            values = "" if factor == 1 else f" Multiply its values by {factor:.6g}."
+            hint, meant = f"Did you mean {field!r}{unit}?{values}", [field]
+        reading.wrong(file, "header", column, "is no column here.", hint)
+        for each in meant:
+            if each not in field_of.values():
+                field_of[column] = each
     return field_of
 
 
@@ -348,7 +369,7 @@ def _features(reading: Reading, field: str, file: str, kind: type[P]) -> Iterato
         reading.wrong(file, entry, at, wrong, hint)
     if not drawing.whole:
         reading.lost.add(what)
-    adapter = TypeAdapter(kind)
+    adapter, bad = TypeAdapter(kind), list[tuple[str, BadShape]]()
     for feature in drawing.features:
         entry = (
             f"feature {feature.id!r} (number {feature.number})" if feature.id else f"feature number {feature.number}"
@@ -356,16 +377,28 @@ def _features(reading: Reading, field: str, file: str, kind: type[P]) -> Iterato
         properties = _renamed(reading, file, entry, feature.properties, kind)
         found = _checked(reading, file, entry, kind, properties, adapter, strict=False)
         try:
-            shape = shape_of(feature.geometry, shapes)
+            shape = None if drawing.plane else shape_of(feature.geometry, shapes)
         except BadShape as error:
-            reading.wrong(file, entry, "geometry", error.wrong, error.hint)
+            bad.append((entry, error))
             shape = None
         if found.value is not None and shape is not None:
             yield Drawn(found.value, shape, file, entry)
         elif isinstance(properties.get("id"), str):
-            reading.lost_ids.add(feature.id)
+            reading.lost_ids |= {feature.id, identifier_of(feature.id)}
         else:
             reading.lost.add(what)
+    _bad_shapes(reading, file, len(drawing.features), bad)
+
+
+def _bad_shapes(reading: Reading, file: str, features: int, bad: list[tuple[str, BadShape]]) -> None:
+    """Each as a mistake; one where the same was done to all features of a file."""
+    of_all = {error.of_all for _, error in bad}
+    if len(bad) == features > 1 and len(of_all) == 1 and of_all != {""}:
+        error = bad[0][1]
+        reading.wrong(file, f"all {features} features", "geometry", error.of_all, error.hint)
+        return
+    for entry, error in bad:
+        reading.wrong(file, entry, "geometry", error.wrong, error.hint)
 
 
 def _renamed(

@@ -23,6 +23,7 @@ from sensors.plates import normalised
 from sensors.watchlist import texts_near
 
 NATIVE = "native"
+DOUBLES_TOLD = 3  # of two files, one by one
 EUI = r"[0-9A-Fa-f]{16}"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -179,12 +180,24 @@ def _units(reading: Reading, c: Configuration) -> None:
 
 
 def _doubles(reading: Reading, what: str, entries: Iterable[tuple[str, str, str, str]]) -> None:
+    """Values that stand twice. A file of which many stand in another one is a copy of it, and one mistake."""
     first: dict[str, tuple[str, str]] = {}
+    again: dict[tuple[str, str], list[tuple[str, str, str]]] = {}  # (file, the other file): entry, field, value
     for file, entry, field, value in entries:
         if value in first:
-            where = ", ".join(first[value])
-            reading.wrong(file, entry, field, f"{value!r} is there already, as {what} of {where}.", "Give it another.")
+            again.setdefault((file, first[value][0]), []).append((entry, field, value))
         first.setdefault(value, (file, entry))
+    for (file, other), found in again.items():
+        copy = file != other and len(found) > DOUBLES_TOLD
+        for entry, field, value in found[: 0 if copy else None]:
+            if (file, entry) not in reading.doubled:
+                where = ", ".join(first[value])
+                wrong = f"{value!r} is there already, as {what} of {where}."
+                reading.wrong(file, entry, field, wrong, "Give it another.")
+        if copy and not {(file, entry) for entry, _, _ in found} <= reading.doubled:
+            wrong = f"has {len(found)} entries that are in {other} already, such as {found[0][2]!r}."
+            reading.wrong(file, "", "", wrong, "Is one a copy of the other? Remove it.")
+        reading.doubled |= {(file, entry) for entry, _, _ in found}
 
 
 def _refers(

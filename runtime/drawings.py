@@ -1,5 +1,6 @@
 """GeoJSON files: features with their properties, and their shapes in WGS84; what is wrong with each, with its place."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ WGS84_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326", "EPSG::4979", "WGS84", "WGS 8
 DEPTH = {"LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}  # of lists about the positions
 FLAT_DEG2 = 1e-12  # some 0.01 m²
 HUGE = 1e300
+METRES = 1000.0  # coordinates beyond this are no degrees
+EDITED_MAX = 2_000_000  # characters; what is larger comes from a program and not from a hand
 EXPORT_AGAIN = "Export it again from the GIS as GeoJSON."
 
 # How GEOS's reasons begin, and what a technician is told instead.
@@ -27,11 +30,14 @@ PLACE = re.compile(r"\[([-+.\deE]+) ([-+.\deE]+)")
 
 
 class BadShape(ValueError):
-    """A geometry that cannot be used: what is wrong, and what to do."""
+    """A geometry that cannot be used: what is wrong, and what to do.
 
-    def __init__(self, wrong: str, hint: str) -> None:
+    `of_all` is what is wrong where every feature of the file has it: then it was done to the file, and is told once.
+    """
+
+    def __init__(self, wrong: str, hint: str, of_all: str = "") -> None:
         super().__init__(f"{wrong} {hint}")
-        self.wrong, self.hint = wrong, hint
+        self.wrong, self.hint, self.of_all = wrong, hint, of_all
 
 
 @dataclass(frozen=True)
@@ -51,28 +57,50 @@ class Drawing:
     features: list[Feature] = field(default_factory=list)
     mistakes: list[tuple[str, str, str, str]] = field(default_factory=list)  # entry, field, what is wrong, what to do
     whole: bool = True  # False: features are missing in it
+    plane: str = ""  # the plane that its coordinates are in, where that is not WGS84
 
 
 def drawing_of(text: str) -> Drawing:
     """The features of a GeoJSON text; what cannot be read is in `mistakes`."""
     try:
         collection = msgspec.json.decode(text)
+        twice = _name_twice(text)
     except (msgspec.DecodeError, RecursionError) as error:
         return Drawing(mistakes=[("", "", _not_json(text, str(error)), EXPORT_AGAIN)], whole=False)
     kind = collection.get("type") if isinstance(collection, dict) else None
     features = collection.get("features") if isinstance(collection, dict) else None
     if kind != "FeatureCollection" or not isinstance(features, list):
         wrong = f"is no GeoJSON FeatureCollection{f' but a {kind}' if isinstance(kind, str) else ''}."
+        if isinstance(collection, dict) and ("geometryType" in collection or "spatialReference" in collection):
+            wrong = "is Esri's own JSON, not GeoJSON."
         return Drawing(mistakes=[("", "", wrong, EXPORT_AGAIN)], whole=False)
-    drawing = Drawing()
-    plane = _other_plane(collection.get("crs"))
-    if plane:
+    drawing = Drawing(plane=_other_plane(collection.get("crs")))
+    if drawing.plane:
         hint = "Export it in WGS84 (EPSG:4326): longitude and latitude in degrees."
-        drawing.mistakes.append(("", "crs", f"is {plane!r}.", hint))
+        drawing.mistakes.append(("", "crs", f"is {drawing.plane!r}.", hint))
+        drawing.whole = False
+    if twice:
+        drawing.mistakes.append(("", "", f"has the name {twice!r} twice in one pair of braces.", "Leave one out."))
         drawing.whole = False
     for number, feature in enumerate(features, 1):
         _add(drawing, number, feature)
     return drawing
+
+
+def _name_twice(text: str) -> str:
+    """A name that stands twice in one object, of which a reader would take either; empty where none does."""
+    found: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        whole = dict(pairs)
+        if len(whole) < len(pairs):
+            names = [name for name, _ in pairs]
+            found.extend(name for name in whole if names.count(name) > 1)
+        return whole
+
+    if len(text) <= EDITED_MAX:
+        json.loads(text, object_pairs_hook=members)
+    return found[0] if found else ""
 
 
 def _add(drawing: Drawing, number: int, feature: Any) -> None:
@@ -96,20 +124,29 @@ def _not_json(text: str, message: str) -> str:
         return "is empty."
     if text.lstrip().startswith("<"):
         return "is no GeoJSON but XML, as KML and GPX are."
+    if len(text.split("\n")) > 1 and re.match(
+        r'\s*\{.*"type"\s*:\s*"Feature"\s*[,}].*\}\s*$', text.split("\n", maxsplit=1)[0]
+    ):
+        return "has a feature on each line (GeoJSON lines), and no FeatureCollection about them."
     found = re.search(r"byte (\d+)", message)
     if found is None:
         return "is no GeoJSON: it is cut off, or nested too deeply."
-    before = text.encode()[: int(found[1])]
-    return (
-        f"is no GeoJSON: line {before.count(10) + 1} has something wrong at character {len(before) - before.rfind(10)}."
-    )
+    before, after = text.encode()[: int(found[1])].decode(errors="replace"), text.encode()[int(found[1]) :]
+    place = f"line {before.count(chr(10)) + 1}"
+    if before.rstrip().endswith(",") and after[:1] in (b"}", b"]", b","):
+        return f"is no GeoJSON: {place} has a comma too many before character {len(before) - before.rfind(chr(10))}."
+    return f"is no GeoJSON: {place} has something wrong at character {len(before) - before.rfind(chr(10))}."
 
 
 def _other_plane(crs: Any) -> str:
     """The name of a plane that is not WGS84; empty where there is none."""
-    properties = crs.get("properties") if isinstance(crs, dict) else None
-    name = properties.get("name") if isinstance(properties, dict) else None
-    return "" if not isinstance(name, str) or name.endswith(WGS84_NAMES) else name
+    if not isinstance(crs, dict):
+        return ""
+    properties = crs.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    name = next((properties[key] for key in ("name", "code", "href") if key in properties), crs.get("type", ""))
+    name = f"EPSG:{name}" if isinstance(name, int) else str(name)
+    return "" if name.endswith(WGS84_NAMES) else name[:80]
 
 
 def shape_of(geometry: Any, wanted: tuple[str, ...]) -> shapely.Geometry:
@@ -120,7 +157,7 @@ def shape_of(geometry: Any, wanted: tuple[str, ...]) -> shapely.Geometry:
     if not isinstance(kind, str):
         raise BadShape("is no geometry.", EXPORT_AGAIN)
     if kind not in wanted:
-        raise BadShape(f"is a {kind}.", f"Draw a {wanted[0]}.")
+        raise BadShape(f"is a {kind}.", f"Draw a {wanted[0]}.", f"is a {kind}: is it another file's content?")
     parts = geometry.get("coordinates")
     if parts in (None, []):
         raise BadShape("is empty.", f"Draw a {wanted[0]}.")
@@ -178,7 +215,8 @@ def _position(point: Any) -> tuple[float, float]:
         raise BadShape("has coordinates that are nested wrongly.", EXPORT_AGAIN)
     for number in point[:2]:
         if isinstance(number, bool) or not isinstance(number, int | float) or not -HUGE < number < HUGE:
-            raise BadShape(f"has a coordinate that is no number: {str(number)[:20]!r}.", EXPORT_AGAIN)
+            of_all = "has coordinates that are text, in quotes." if isinstance(number, str) else ""
+            raise BadShape(f"has a coordinate that is no number: {str(number)[:20]!r}.", EXPORT_AGAIN, of_all)
     return float(point[0]), float(point[1])
 
 
@@ -187,13 +225,12 @@ def _on_earth(shape: Any) -> None:
     if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
         return
     wrong = f"reaches from {west:g}, {south:g} to {east:g}, {north:g}, which is not on earth."
-    exchanged = -90 <= west <= east <= 90 and -180 <= south <= north <= 180
-    raise BadShape(
-        wrong,
-        "GeoJSON writes longitude first: latitude and longitude look exchanged."
-        if exchanged
-        else "Export it in WGS84 (EPSG:4326).",
-    )
+    if -90 <= west <= east <= 90 and -180 <= south <= north <= 180:
+        of_all = "has latitude before longitude."
+        raise BadShape(wrong, "GeoJSON writes longitude first: latitude and longitude look exchanged.", of_all)
+    if max(map(abs, shape.bounds)) > METRES:
+        raise BadShape(wrong, "Export it in WGS84 (EPSG:4326).", "is in metres of a map's plane, not in degrees.")
+    raise BadShape(wrong, "Export it in WGS84 (EPSG:4326).")
 
 
 def _is_area(shape: Any) -> None:

@@ -102,6 +102,7 @@ class Reading:
     matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)  # kinds of entries of which some are not known by their id
     lost_ids: set[str] = field(default_factory=set)  # ids of entries that are written and cannot be used
+    doubled: set[tuple[str, str]] = field(default_factory=set)  # (file, entry) of what is there twice, as is noted
     guessed: frozenset[str] = frozenset()  # sections of site.toml whose values are not all what is written
 
     def content(self, name: str) -> bytes | None:

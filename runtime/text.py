@@ -3,6 +3,7 @@
 import codecs
 import errno
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 # The longer mark first: UTF-32 little-endian begins with the mark of UTF-16 little-endian.
@@ -22,6 +23,9 @@ SIGNATURES = (
     (b"\x1f\x8b", "compressed with gzip"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
+    (b"{\\rtf", "a Rich Text document, as WordPad saves"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
 )
 EXPORT = {
     ".csv": "Save the sheet as CSV: 'CSV UTF-8' in Excel, 'Text CSV' with character set UTF-8 in LibreOffice.",
@@ -59,6 +63,19 @@ def bytes_of_file(path: Path) -> bytes | None:
         raise Unreadable("has a name that no file can have.", "Write the name of a file.") from error
 
 
+def file_meant(folder: Path, name: str) -> str:
+    """What a file that is not there may be called now, as a hint: zones.json, Zones.geojson or zones.geojson.txt for
+    zones.geojson; empty where nothing is like it.
+    """
+    wanted, path = Path(name).name.lower(), folder / name
+    files = [p for p in sorted(path.parent.glob("*")) if p.is_file()] if path.parent.is_dir() else []
+    renamed = [p.name for p in files if p.stem.lower() in (wanted, Path(wanted).stem)]
+    if renamed:
+        return f"There is {str(Path(name).with_name(renamed[0]))!r}: rename it to {name!r}."
+    near = get_close_matches(wanted, [p.name for p in files if p.suffix.lower() == path.suffix], n=1, cutoff=0.8)
+    return f"Did you mean {str(Path(name).with_name(near[0]))!r}?" if near else ""
+
+
 def why_unreadable(path: Path, error: OSError) -> tuple[str, str]:
     """What is wrong and what to do, for an error of the operating system."""
     if path.is_symlink() and not path.exists() and error.errno == errno.ENOENT:
@@ -92,7 +109,9 @@ def text_of(data: bytes, suffix: str = "") -> str:
 def _text_of(data: bytes, suffix: str) -> str:
     for signature, what in SIGNATURES:
         if data.startswith(signature):
-            raise Unreadable(f"is {what}, not text.", EXPORT.get(suffix, "Put a text file there."))
+            raise Unreadable(
+                f"is {what}, not text.", EXPORT.get(suffix, "Put a plain text file there, as Notepad saves.")
+            )
     hint = AS_UTF8.get(suffix, "Save it as UTF-8.")
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):

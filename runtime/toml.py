@@ -6,11 +6,16 @@ one missing quotation mark does not hide what is wrong in the rest.
 
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.quantities import number_slip, unit_of
+
 HEADING = re.compile(r"^[ \t]*(\[{1,2})[ \t]*[\"']?([\w-]+)[\"']?[ \t]*(?:\]|#|$)", re.MULTILINE)
 WRITTEN_ID = re.compile(r"^[ \t]*id[ \t]*=[ \t]*[\"']([^\"'\n]+)", re.MULTILINE)
+SECRET = re.compile(r"(?:password|token|secret)\w*\s*[=:]?\s*")
+ASSIGNMENT = re.compile(r"([\w-]+)\s*([=:])([^#]*)")
 PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 # How tomllib's messages begin, and what a technician is told instead: what is wrong, what to write.
@@ -163,12 +168,57 @@ def _mistake(part: str, first_line: int, error: Exception) -> SyntaxMistake:
     message, lines = str(error), part.split("\n")
     found = PLACE.search(message)
     number = int(found[1]) if found and found[1] else len(part.rstrip("\n").split("\n"))
-    text = lines[min(number, len(lines)) - 1].strip()
+    text = lines[min(number, len(lines)) - 1].strip(" \t\n")
     wrong, hint = next(((w, h) for begins, w, h in SENTENCES if message.startswith(begins)), SEVERAL)
-    if any(mark in text for mark in "“”„‘’«»"):
-        wrong, hint = "has typographic quotation marks.", 'Write straight ones: "text".'
-    elif re.search(r"\d,\d", text) and message.startswith("Expected newline"):
-        wrong, hint = "has a comma in a number.", "Write it with a point: 31.5."
-    elif "digits" in message:
+    if "digits" in message:
         wrong, hint = "has a number that is too long.", "Write fewer digits."
+    else:
+        wrong, hint = _slip(text) or (wrong, hint)
+    secret = SECRET.match(text)
+    if secret:  # screens and logs are read by more people than the file is
+        text, hint = f"{secret[0]}…", 'Write one line, name = "text".'
     return SyntaxMistake(first_line + number - 1, text[:60], wrong, hint)
+
+
+def _slip(line: str) -> tuple[str, str] | None:
+    """What was done to a line that people type in an editor or paste from elsewhere; None where nothing known shows."""
+    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+        return "is a mark between two versions of the file.", "Keep one of them, and remove the marks."
+    unseen = [c for c in line if unicodedata.category(c) in ("Cc", "Cf", "Zs") and c not in " \t"]
+    if unseen:
+        return f"holds a character that cannot be seen (U+{ord(unseen[0]):04X}).", "Type the line again."
+    assignment = ASSIGNMENT.match(line)
+    name, sign, value = assignment.groups() if assignment else ("", "=", "")
+    value = value.strip()
+    if sign == ":":
+        return "has a colon after the name.", f"Write {name} = {value}"[:80]
+    if value[:1] not in tuple("\"'[{"):
+        found = _bare_value(name, value)
+        if found is not None:
+            return found
+    if any(mark in line for mark in "“”„‘’«»"):
+        return "has typographic quotation marks.", 'Write straight ones: "text".'
+    if re.search(r"\d,\d", line) and not value.startswith("["):
+        return "has a comma in a number.", "Write it with a point: 31.5."
+    return None
+
+
+def _bare_value(name: str, value: str) -> tuple[str, str] | None:
+    """What is wrong with a value that stands without quotes or brackets."""
+    if value[-1:] in (";", ",") and value[:-1].strip():
+        return f"ends in '{value[-1]}'.", "Leave it out."
+    if value in ("true", "false"):
+        return None
+    if value.lower() in ("true", "yes", "on", "false", "no", "off"):
+        return (
+            f"has {value!r} where true or false belongs.",
+            f"Write {str(value.lower() in ('true', 'yes', 'on')).lower()}.",
+        )
+    if re.match(r"[-+.\d−–—]", value):
+        wrong, meant = number_slip(name, value)
+        if meant and meant != value:
+            return wrong, f"Write {meant}{f', {unit_of(name)}' if unit_of(name) else ''}."
+        return (wrong, "Write one number.") if wrong.startswith("may be") else None
+    if re.fullmatch(r"[^\W\d_][\w .@:/-]*", value):
+        return "has a text without quotation marks.", f'Write {name} = "{value}"'[:80]
+    return None

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from math import isfinite
 from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from runtime.mistakes import Mistake, meant_names, nearest
-from runtime.quantities import number_meant, unit_of
+from runtime.quantities import COORDINATES, TYPED, number_meant, other_unit, unit_of
 from runtime.schema import FORMS
 
 Path = tuple[int | str, ...]
@@ -172,7 +173,7 @@ def _mistake(file: str, entry: str, kind: Any, data: Any, path: Path, error: Any
         return Mistake(file, entry, ".".join(filter(None, [_field(data, path), *more])), wrong, hint)
 
     if type == "extra_forbidden":
-        return at("is no field here.", nearest(name, _fields(kind, error["loc"])))
+        return at("is no field here.", _field_meant(name, value, _fields(kind, error["loc"])))
     if type == "missing":
         if isinstance(error["loc"][-1], int):
             return at(f"has {len(value)} of the numbers that belong there.", "Write them all.")
@@ -193,6 +194,17 @@ def _mistake(file: str, entry: str, kind: Any, data: Any, path: Path, error: Any
         wrong, _, hint = str(context["error"]).partition("; ")
         return at(f"{subject}{wrong}.", f"{hint[:1].upper()}{hint[1:]}." if hint else "")
     return at(*_other(_field(data, path) if type.endswith("_type") else name, type, context, value))
+
+
+def _field_meant(name: str, value: Any, fields: list[str]) -> str:
+    """Which field was meant, and with which value where the name has another unit than ours."""
+    other = other_unit(name, fields)
+    if other is None:
+        return nearest(name, fields)
+    field, factor = other
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value * factor):
+        return f"Write {field} = {value * factor:.10g}{_unit(field)}."
+    return f"Did you mean {field!r}{_unit(field)}?"
 
 
 def _without_secrets(name: str, value: Any) -> Any:
@@ -218,7 +230,7 @@ def _other(name: str, type: str, context: Any, value: Any) -> tuple[str, str]:  
             return f"{_text(value)} is none of the possible values.", nearest(str(value), _quoted(context["expected"]))
         case "string_pattern_mismatch":
             form, hint = FORMS[context["pattern"]]
-            return f"{_text(value)} {form}.", hint.format(suggestion=_identifier(str(value)))
+            return f"{_text(value)} {form}.", hint.format(suggestion=identifier_of(str(value)))
         case "string_type":
             return f"is {_kind_of(value)}, not text.", _in_quotes(value)
         case "string_too_short":
@@ -274,6 +286,8 @@ def _within(data: Any, path: Path, name: str, type: str, context: Any, value: An
         return f"{inside} For {number:g} % write {number / 100:g}."
     beside = _at(data, path[:-1]) if path else None
     other = beside.get(name.replace("lat", "lon")) if isinstance(beside, dict) else None
+    if name in COORDINATES and abs(number) > 1000:
+        return f"{inside} It looks like metres on a map's grid, such as UTM: a converter makes decimal degrees of them."
     if name.endswith("lat") and abs(number) <= 180 and _is_latitude(other):
         return f"{inside} Latitude and longitude look exchanged."
     return inside
@@ -327,9 +341,9 @@ def _in_quotes(value: Any) -> str:
     return "Write one text, in quotes."
 
 
-def _identifier(text: str) -> str:
+def identifier_of(text: str) -> str:
     """The nearest thing to a text that may be an id."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", text.translate(TYPED)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_.-]+", "-", plain).strip("-_.") or "west-1"
 
 

@@ -1,12 +1,14 @@
 """`marchwarden check` over folders that people break: always a sentence for each mistake, never a traceback, none hidden."""
 
 import json
+import math
 import os
 import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,8 +283,8 @@ def test_one_edit_is_one_sentence(
 SYNTAX = [
     ("port = 1883", "port 1883", "has no '=' after the name. Write name = value."),
     ("port = 1883", "port = ", 'has no value that can be read. Write a number, true, false, or text in quotes: name = "text".'),
-    ("port = 1883", "port = 1,883", "has a comma in a number. Write it with a point: 31.5."),
-    ("port = 1883", "port = 1883 # \x01", "holds a character that cannot be seen. Type the line again."),
+    ("port = 1883", "port = 1,883", "may be 1883 or 1.883: thousands have no mark. Write one number."),
+    ("port = 1883", "port = 1883 # \x01", "holds a character that cannot be seen (U+0001). Type the line again."),
     ("port = 1883", "port = 1883\nport = 1884", "has a name that is there already. Leave one out."),
     ("port = 1883", "*port = 1883", "is neither a field nor a heading. Begin a remark with '#', and a field with its name."),
     ("port = 1883", "port = " + "9" * 5000, "has a number that is too long. Write fewer digits."),
@@ -367,6 +369,157 @@ def test_a_broken_zone_is_told_once_and_not_by_the_rules_that_name_it(
     assert expected in mistake
 
 
+CAMERAS, SAYS = "sensors/cameras.toml", "is not TOML: it "
+IN_DEGREES = "is not in decimal degrees. Write 31.333222, in degrees"
+# What a text editor, a word processor, a phone and a label printer make of a line.
+TYPED = [
+    ("range_m = 400.0", "range_m = 400 m", SAYS + "has a unit. Write 400, in metres."),
+    ("range_m = 400.0", "range_m = 1300ft", SAYS + "has a unit. Write 396.24, in metres."),
+    ("range_m = 400.0", """range_m = "1300'" """, "has a unit. Write 396.24, in metres, without quotes."),
+    ("range_m = 400.0", "range_ft = 1300", "range_ft: is no field here. Write range_m = 396.24, in metres."),
+    ("range_m = 400.0", "range_km = 0.4", "range_km: is no field here. Write range_m = 400, in metres."),
+    ("range_m = 400.0", "range_m = 1,400", SAYS + "may be 1400 or 1.400: thousands have no mark. Write one number."),
+    ("range_m = 400.0", 'range_m = "1,400"', "may be 1400 or 1.400: thousands have no mark. Write a number, in metres."),
+    ("range_m = 400.0", "range_m = 1'400", SAYS + "has marks between the thousands. Write 1400, in metres."),
+    ("range_m = 400.0", 'range_m = "1.400,5"', "has marks between the thousands. Write 1400.5, in metres, without quotes."),
+    ("range_m = 400.0", "range_m: 400.0", SAYS + "has a colon after the name. Write range_m = 400.0"),
+    ("range_m = 400.0", "range_m = 400.0;", SAYS + "ends in ';'. Leave it out."),
+    ("range_m = 400.0", "range_m = 400.0,", SAYS + "ends in ','. Leave it out."),
+    ("range_m = 400.0", "range_m = 400.0\u00a0", SAYS + "holds a character that cannot be seen (U+00A0). Type the line again."),
+    ("range_m = 400.0", "\u00a0range_m = 400.0", SAYS + "holds a character that cannot be seen (U+00A0). Type the line again."),
+    ("range_m = 400.0", "\trange_m\t=\t400.0\t", ""),
+    ("range_m = 400.0", "// far\nrange_m = 400.0", SAYS + "is neither a field nor a heading. Begin a remark with '#', and a field with its name."),
+    ("range_m = 400.0", "range_m = 400.0\nrange_m = 500.0", SAYS + "has a name that is there already. Leave one out."),
+    ("range_m = 400.0", "<<<<<<< HEAD\nrange_m = 400.0", SAYS + "is a mark between two versions of the file. Keep one of them, and remove the marks."),
+    ("lon = -110.613594", "lon = −110.613594", SAYS + "has a dash where a minus belongs. Write -110.613594, in degrees."),
+    ("lon = -110.613594", "lon = –110.613594", SAYS + "has a dash where a minus belongs. Write -110.613594, in degrees."),
+    ("lon = -110.613594", """lon = "110° 36' 48,9'' O\"""", "ends in O, which is west in Spanish and east in German: west is negative. Write a number, in degrees."),
+    ("lon = -110.613594", 'lon = "110 36 48.9 W"', "is not in decimal degrees. Write -110.613583, in degrees, without quotes."),
+    ("lat = 31.333219", "lat = 31,333219", SAYS + "has a comma. Write 31.333219, in degrees."),
+    ("lat = 31.333219", """lat = 31°19'59.6"N""", SAYS + IN_DEGREES + "."),
+    ("lat = 31.333219", 'lat = "31º 19’ 59.6” N"', IN_DEGREES + ", without quotes."),
+    ("lat = 31.333219", 'lat = "31° 19′ 59,6″ N"', IN_DEGREES + ", without quotes."),
+    ("lat = 31.333219", 'lat = "31.333219, -110.613594"', "holds two numbers: lat has one and lon the other. Write 31.333219, in degrees, without quotes."),
+    ("lat = 31.333219", 'lat = "12R WV 36751 66729"', "is a place on a map's grid (MGRS or UTM): a converter makes decimal degrees of it. Write a number, in degrees."),
+    ("lat = 31.333219", "lat = 3466729", "It looks like metres on a map's grid, such as UTM: a converter makes decimal degrees of them."),
+    ('id = "cam-01"', "id = cam-01", SAYS + 'has a text without quotation marks. Write id = "cam-01"'),
+    ('id = "cam-01"', 'id = "cam–01"', "is no id. Write 'cam-01': lower-case letters, digits, '-', '_' and '.'."),
+    ('id = "cam-01"', "id = «cam-01»", SAYS + 'has typographic quotation marks. Write straight ones: "text".'),
+    ('owner = "border-patrol"', 'owner = "border-patrol"\ntwice = True', SAYS + "has 'True' where true or false belongs. Write true."),
+    ('owner = "border-patrol"', 'owner = "border-patrol"\nposition = 3', "position: is no field here. Did you mean 'lat'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), TYPED)
+def test_what_is_typed_is_answered_with_what_was_meant(
+    site: Path, check: Callable[[], list[str]], old: str, new: str, expected: str
+) -> None:
+    changed(site, CAMERAS, old, new)
+    found = check()
+    assert len(found) == bool(expected)
+    assert "".join(found).endswith(expected)
+
+
+def test_a_password_without_quotes_is_not_shown(site: Path, check: Callable[[], list[str]]) -> None:
+    with (site / "accounts.toml").open("a") as accounts:
+        accounts.write("password = hunter2\n")
+    (mistake,) = check()
+    assert "hunter2" not in mistake
+
+
+Collection = dict[str, Any]
+
+
+def every_position(collection: Collection, how: Callable[[list[float]], list[Any]]) -> Collection:
+    def changed_in(part: Any) -> Any:
+        return how(part) if isinstance(part[0], float) else [changed_in(inner) for inner in part]
+
+    for feature in collection["features"]:
+        feature["geometry"]["coordinates"] = changed_in(feature["geometry"]["coordinates"])
+    return collection
+
+
+def mercator(point: list[float]) -> list[float]:
+    return [point[0] * 111_319.49, math.log(math.tan(math.pi / 4 + math.radians(point[1]) / 2)) * 6_378_137]
+
+
+def with_crs(collection: Collection, crs: object) -> Collection:
+    return collection | {"crs": crs}
+
+
+def crs(name: str) -> object:
+    return {"type": "name", "properties": {"name": name}}
+
+
+IN_WGS84 = "Export it in WGS84 (EPSG:4326): longitude and latitude in degrees."
+EXPORTS: list[tuple[Callable[[Collection], object], str]] = [
+    (lambda c: every_position(with_crs(c, crs("urn:ogc:def:crs:EPSG::3857")), mercator), f"crs: is 'urn:ogc:def:crs:EPSG::3857'. {IN_WGS84}"),
+    (lambda c: with_crs(c, {"type": "EPSG", "properties": {"code": 3857}}), f"crs: is 'EPSG:3857'. {IN_WGS84}"),
+    (lambda c: with_crs(c, {"type": "link", "properties": {"href": "http://example.org/26912"}}), f"crs: is 'http://example.org/26912'. {IN_WGS84}"),
+    (lambda c: with_crs(c, crs("urn:ogc:def:crs:OGC:1.3:CRS84")), ""),
+    (lambda c: every_position(c, mercator), "all 7 features: geometry: is in metres of a map's plane, not in degrees. Export it in WGS84 (EPSG:4326)."),
+    (lambda c: every_position(c, lambda p: p[::-1]), "all 7 features: geometry: has latitude before longitude. GeoJSON writes longitude first: latitude and longitude look exchanged."),
+    (lambda c: every_position(c, lambda p: [str(x) for x in p]), "all 7 features: geometry: has coordinates that are text, in quotes. Export it again from the GIS as GeoJSON."),
+    (lambda c: every_position(c, lambda p: [*p, 1402.5]), ""),
+    (lambda c: every_position(c, lambda p: [*p, None]), ""),
+    (lambda c: [f["geometry"].update(type="MultiPolygon", coordinates=[f["geometry"]["coordinates"]]) for f in c["features"]] and c, ""),
+    (lambda c: c["features"][0], "is no GeoJSON FeatureCollection but a Feature. Export it again from the GIS as GeoJSON."),
+    (lambda c: {"geometryType": "esriGeometryPolygon", "features": []}, "is Esri's own JSON, not GeoJSON. Export it again from the GIS as GeoJSON."),
+    (lambda c: "\n".join(json.dumps(f) for f in c["features"]), "has a feature on each line (GeoJSON lines), and no FeatureCollection about them. Export it again from the GIS as GeoJSON."),
+    (lambda c: json.dumps(c).replace("]]]}}]}", "]]]}},]}"), "is no GeoJSON: line 1 has a comma too many before character "),
+    (lambda c: json.dumps(c).replace('"id": "trail-west"', '"id": "trail-west", "id": "trail-est"'), "has the name 'id' twice in one pair of braces. Leave one out."),
+    (lambda c: json.dumps(c).replace('"id": "trail-west"', '"id": "Trail West"'), "feature 'Trail West' (number 1): id: 'Trail West' is no id. Write 'trail-west': lower-case letters, digits, '-', '_' and '.'."),
+    (lambda c: "<?xml version='1.0'?><kml><Placemark/></kml>", "is no GeoJSON but XML, as KML and GPX are. Export it again from the GIS as GeoJSON."),
+    (lambda c: "<!DOCTYPE html><title>Sign in</title>", "is a web page, not text. Export the layer from the GIS as GeoJSON."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "expected"), EXPORTS)
+def test_what_a_gis_exports_is_told_once(
+    site: Path, check: Callable[[], list[str]], how: Callable[[Collection], object], expected: str
+) -> None:
+    exported = how(json.loads((site / "zones.geojson").read_text()))
+    (site / "zones.geojson").write_text(exported if isinstance(exported, str) else json.dumps(exported))
+    found = check()
+    assert len(found) == bool(expected)
+    assert "".join(found).startswith(f"zones.geojson: {expected}" if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("file", "now", "expected"),
+    [
+        ("zones.geojson", "zones.json", "files.zones: 'zones.geojson' does not exist. There is 'zones.json': rename it to 'zones.geojson'."),
+        ("zones.geojson", "Zones.GeoJSON", "There is 'Zones.GeoJSON': rename it to 'zones.geojson'."),
+        ("rules.toml", "rules.toml.txt", "There is 'rules.toml.txt': rename it to 'rules.toml'."),
+        ("rules.toml", "rule.toml", "Did you mean 'rule.toml'?"),
+        ("border.geojson", "frontera.geojson", "Put it there, or name another under [files] border."),
+        ("site.toml", "site.toml.txt", "has no site.toml. There is 'site.toml.txt': rename it to 'site.toml'."),
+        ("site.toml", "Site.toml", "has no site.toml. There is 'Site.toml': rename it to 'site.toml'."),
+    ],
+)  # fmt: skip
+def test_a_file_that_was_renamed_is_found(
+    site: Path, check: Callable[[], list[str]], file: str, now: str, expected: str
+) -> None:
+    (site / file).rename(site / now)
+    (mistake,) = check()
+    assert mistake.endswith(expected)
+
+
+def test_a_copy_of_a_file_is_one_mistake(site: Path, check: Callable[[], list[str]]) -> None:
+    shutil.copy(site / CAMERAS, site / "sensors" / "cameras - Copy.toml")
+    assert check() == [
+        f"{CAMERAS}: has 12 entries that are in sensors/cameras - Copy.toml already, such as 'cam-01'. Is one a copy of the other? Remove it."
+    ]
+
+
+def test_files_that_are_exchanged_are_told_so(site: Path, check: Callable[[], list[str]]) -> None:
+    rules, agencies = (site / "rules.toml").read_text(), (site / "agencies.toml").read_text()
+    (site / "rules.toml").write_text(agencies)
+    (site / "agencies.toml").write_text(rules)
+    hint = "is no section here. It belongs into the file that [files] names under"
+    assert f"rules.toml: agency: {hint} agencies: are two files exchanged?" in check()
+
+
 def test_a_height_in_a_drawing_is_left_out(site: Path, check: Callable[[], list[str]]) -> None:
     drawn(site, "zones.geojson", lambda ring: [[x, y, 1402.5] for x, y in ring])
     drawn(site, "border.geojson", lambda line: [[x, y, 1402.5] for x, y in line])
@@ -439,6 +592,11 @@ FIRST = f"{GROUND}: sensor 'ugs-01' (line 2): "
         ("31.332545", '"31,332545"', [FIRST + "lat: '31,332545' has a comma. Write 31.332545, in degrees."]),
         ("31.332545,-110.615232", "-110.615232,31.332545", [FIRST + "lat: '-110.615232' is out of range. Write a number at least -90, in degrees. Latitude and longitude look exchanged."]),
         ("ugs-01,", ",", [f"{GROUND}: sensor (line 2): id: is missing. Add id = …"]),
+        ("lat,lon", "lat (deg),lon (deg)", [f"{GROUND}: header: {n} (deg): is no column here. Did you mean '{n}', in degrees?" for n in ("lat", "lon")]),
+        (",range_m,", ",range [ft],", [f"{GROUND}: header: range [ft]: is no column here. Did you mean 'range_m', in metres? Multiply its values by 0.3048."]),
+        ("31.332545", """31°19'57.2""N""", [FIRST + """lat: '31°19\\'57.2""N' is not in decimal degrees. Write 31.332556, in degrees."""]),
+        ("-110.615232", "−110.615232", [FIRST + "lon: '−110.615232' has a dash where a minus belongs. Write -110.615232, in degrees."]),
+        ("\n", "\n# old ones\n", [f"{GROUND}: line 2: is a remark, which a CSV cannot have. Remove the line."]),
     ],
 )  # fmt: skip
 def test_a_csv_with_a_mistake(

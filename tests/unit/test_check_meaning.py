@@ -1,6 +1,7 @@
 """What would be accepted in silence and is seldom meant: a mistake, or a note, for each."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -28,24 +29,31 @@ def shipped_notes() -> tuple[str, ...]:
     return findings(CONFIGS).notes
 
 
+def without_distances(text: str) -> str:
+    """How far is far does not matter here."""
+    return re.sub(r"(lies|over) [\d,]+ km", r"\1 N km", text)
+
+
 def told(site: Path) -> tuple[list[str], list[str]]:
     """The mistakes, and the notes that the shipped site does not have."""
     found = findings(site)
-    return [without_lines(str(m)) for m in found.mistakes], [n for n in found.notes if n not in shipped_notes()]
+    return [without_distances(without_lines(str(m))) for m in found.mistakes], [
+        n for n in found.notes if n not in shipped_notes()
+    ]
 
 
 # One edit, all mistakes, all notes.
 EDITS: list[tuple[str, str, str, list[str], list[str]]] = [
-    ('sensors/cameras.toml', 'lon = -110.613594', 'lon = 110.613594', ["sensors/cameras.toml: sensor 'cam-01' (line 11): lat, lon: 31.3332, 110.614 lies 11,827 km from the border line. Its longitude has lost its minus sign: west is negative."], []),
+    ('sensors/cameras.toml', 'lon = -110.613594', 'lon = 110.613594', ["sensors/cameras.toml: sensor 'cam-01' (line 11): lat, lon: 31.3332, 110.614 lies N km from the border line. Its longitude has lost its minus sign: west is negative."], []),
     ('sensors/cameras.toml', 'lat = 31.333219\nlon = -110.613594', 'lat = 31\nlon = -110', [], ["Sensor 'cam-01' stands at 31, -110: two decimals are a kilometre."]),
     ('sensors/cameras.toml', 'lat = 31.333219\nlon = -110.613594', 'lat = 31.33\nlon = -110.61', [], ["Sensor 'cam-01' stands at 31.33, -110.61: two decimals are a kilometre."]),
     ('sensors/plate-readers.toml', 'lat = 31.5395\nlon = -110.7562', 'lat = -110.7562\nlon = 31.5395', ["sensors/plate-readers.toml: sensor 'alpr-03' (line 39): lat: -110.7562 is out of range. Write a number at least -90, in degrees. Latitude and longitude look exchanged."], []),
-    ('sensors/plate-readers.toml', 'lat = 31.3459\nlon = -110.620007', 'lat = 48.1\nlon = 11.5', ["sensors/plate-readers.toml: sensor 'alpr-01' (line 5): lat, lon: 48.1, 11.5 lies 9,451 km from the border line. Check both."], []),
+    ('sensors/plate-readers.toml', 'lat = 31.3459\nlon = -110.620007', 'lat = 48.1\nlon = 11.5', ["sensors/plate-readers.toml: sensor 'alpr-01' (line 5): lat, lon: 48.1, 11.5 lies N km from the border line. Check both."], []),
     ('sensors/cameras.toml', 'tilt_deg = -8.0', 'tilt_deg = 8.0', [], ["Camera 'cam-01' looks up (tilt_deg 8): down is negative."]),
     ('sensors/cameras.toml', 'tilt_deg = -8.0', 'tilt_deg = 28.0', ["sensors/cameras.toml: sensor 'cam-01' (line 11): camera.tilt_deg: 28 looks above the horizon: nothing in its picture has a place on the ground. Down is negative: -28."], []),
     ('sensors/cameras.toml', 'latency_s = 0.4', 'latency_s = 400', ["sensors/cameras.toml: sensor 'cam-01' (line 11): latency_s: 400 s is longer than messages are waited for (30 s): all of them come too late. Write how long it usually takes from seeing to receiving, or raise fusion.lateness_s."], []),
     ('sensors/native.toml', 'silent_after_s = 60.0', 'silent_after_s = 1', ["sensors/native.toml: sensor 'radar-west' (line 5): silent_after_s: 1 s is no longer than it takes from one of its looks to the next (2 s). It would be called silent all the time: write several times as much."], []),
-    ('sensors/native.toml', 'kind = "radar"', 'kind = "radar"\nto_lat = 31.5\nto_lon=110.6', ["sensors/native.toml: sensor 'radar-west' (line 5): to_lat, to_lon: 31.5, 110.6 lies 11,790 km from its other end. Its longitude has lost its minus sign: west is negative."], []),
+    ('sensors/native.toml', 'kind = "radar"', 'kind = "radar"\nto_lat = 31.5\nto_lon=110.6', ["sensors/native.toml: sensor 'radar-west' (line 5): to_lat, to_lon: 31.5, 110.6 lies N km from its other end. Its longitude has lost its minus sign: west is negative."], []),
     ('sensors/cameras.toml', 'accuracy_m = 10.0', 'accuracy_m = 1000.0', [], ["Sensor 'cam-01' is off by more (accuracy_m 1000) than it reaches (400)."]),
     ('sensors/cameras.toml', 'accuracy_m = 10.0', 'accuracy_m = 100.0', [], ["Sensor 'cam-01' is off by 100 m, and vague_m is 80: what it alone sees is never reported."]),
     ('rules.toml', 'mutes = { kind = "silent_sensor" }', 'mutes = { kind = "silent_sensors" }', ["rules.toml: inhibition 'parts-of-a-gap' (line 86): mutes.kind: 'silent_sensors' is no kind that a rule has. Did you mean 'silent_sensor'?"], []),
@@ -104,13 +112,13 @@ Points = list[list[float]]
 @pytest.mark.parametrize(
     ("file", "how", "expected"),
     [
-        ("zones.geojson", lambda r: [[x + 60, y] for x, y in r], "zones.geojson: feature 'trail-west' (number 1): geometry: lies 5,585 km from the border line and from every sensor. Draw it where it is."),
-        ("zones.geojson", lambda r: [[-x, y] for x, y in r], "zones.geojson: feature 'trail-west' (number 1): geometry: lies 11,825 km from the border line and from every sensor. Its longitude has lost its minus sign: west is negative."),
-        ("zones.geojson", lambda r: [[x, -y] for x, y in r], "zones.geojson: feature 'trail-west' (number 1): geometry: lies 6,968 km from the border line and from every sensor. Check the sign of the latitude: south is negative."),
-        ("zones.geojson", lambda r: [r[0], r[1], [r[2][0] + 8, r[2][1]], r[0]], "zones.geojson: feature 'trail-west' (number 1): geometry: reaches over 760 km. One of its points is probably mistyped."),
-        ("border.geojson", lambda r: [[-x, y] for x, y in r], "border.geojson: feature 'border' (number 1): geometry: lies 11,846 km from the sensors. Its longitude has lost its minus sign: west is negative."),
-        ("border.geojson", lambda r: [[r[0][0] - 60, r[0][1]], [r[0][0] + 119, r[0][1]], *r], "border.geojson: feature 'border' (number 1): geometry: reaches over "),
-        ("jurisdictions.geojson", lambda r: [[x + 60, y] for x, y in r], "jurisdictions.geojson: feature 'county-santa-cruz' (number 1): geometry: lies 5,513 km from the border line and from every sensor. Draw it where it is."),
+        ("zones.geojson", lambda r: [[x + 60, y] for x, y in r], "zones.geojson: feature 'trail-west' (number 1): geometry: lies N km from the border line and from every sensor. Draw it where it is."),
+        ("zones.geojson", lambda r: [[-x, y] for x, y in r], "zones.geojson: feature 'trail-west' (number 1): geometry: lies N km from the border line and from every sensor. Its longitude has lost its minus sign: west is negative."),
+        ("zones.geojson", lambda r: [[x, -y] for x, y in r], "zones.geojson: feature 'trail-west' (number 1): geometry: lies N km from the border line and from every sensor. Check the sign of the latitude: south is negative."),
+        ("zones.geojson", lambda r: [r[0], r[1], [r[2][0] + 8, r[2][1]], r[0]], "zones.geojson: feature 'trail-west' (number 1): geometry: reaches over N km. One of its points is probably mistyped."),
+        ("border.geojson", lambda r: [[-x, y] for x, y in r], "border.geojson: feature 'border' (number 1): geometry: lies N km from the sensors. Its longitude has lost its minus sign: west is negative."),
+        ("border.geojson", lambda r: [[r[0][0] - 60, r[0][1]], [r[0][0] + 119, r[0][1]], *r], "border.geojson: feature 'border' (number 1): geometry: reaches over N km"),
+        ("jurisdictions.geojson", lambda r: [[x + 60, y] for x, y in r], "jurisdictions.geojson: feature 'county-santa-cruz' (number 1): geometry: lies N km from the border line and from every sensor. Draw it where it is."),
     ],
 )  # fmt: skip
 def test_what_is_drawn_elsewhere_is_told_once(
