@@ -129,7 +129,7 @@ def due_ns(ground: Ground, state: AlertsState, health: Health) -> Iterator[int]:
         yield from memory_due_ns(memory)
         for (rule, _), present_ns in zip(ground.watches(EventKind.ABSENCE), memory.present_ns, strict=True):
             yield present_ns + rule.dwell_ns
-    yield from (unit.observed_ns + ground.habits.unit_fresh_ns for unit in state.units)
+    yield from (unit.until_ns for unit in state.units)
     yield from (unit.distrusted_ns for unit in state.units)
     yield from equipment_due_ns(ground, health)
     yield from silences_due_ns(state.silences)

@@ -37,6 +37,7 @@ class Unit:
     id: str
     name: str
     observed_ns: int
+    until_ns: int  # it holds until then
     sector: int
     position: tuple[float, float]  # m
     velocity: tuple[float, float]  # m/s; zero where it said nothing
@@ -103,7 +104,7 @@ def explaining(ground: Ground, units: tuple[Unit, ...], now_ns: int) -> list[Uni
         for u in units
         if u.id in ground.units
         and u.sector >= 0
-        and abs(now_ns - u.observed_ns) <= ground.habits.unit_fresh_ns
+        and u.observed_ns - ground.habits.unit_fresh_ns <= now_ns <= u.until_ns
         and now_ns >= u.distrusted_ns
     ]
 
@@ -114,11 +115,13 @@ def _unit(ground: Ground, report: UnitReport) -> Unit:
     x, y = plane_from_wgs84(ground.sectors, sector, lat, lon)[0].tolist()
     course, speed = np.radians(report.course_deg or 0.0), report.speed_mps or 0.0
     speed = 0.0 if report.course_deg is None or not 0 <= speed <= ground.habits.unit_speed_mps_max else speed
+    fresh_until_ns = report.observed_ns + ground.habits.unit_fresh_ns
     return Unit(
         token_of(report.unit),
         report.unit,
         ground.units[report.unit].name or report.name,
         report.observed_ns,
+        fresh_until_ns if report.until_ns is None else min(fresh_until_ns, report.until_ns),
         int(sector[0]),
         (x, y),
         (float(speed * np.sin(course)), float(speed * np.cos(course))),

@@ -19,6 +19,7 @@ class UnitReport:
     unit: str  # its id
     name: str  # as people call it
     observed_ns: int
+    until_ns: int | None  # until when it holds at most, as it says itself; None: it does not say
     received_ns: int
     lat: float  # degrees WGS84
     lon: float

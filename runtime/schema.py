@@ -21,6 +21,7 @@ SERVER = r"^[^:\s]+:\d+$"
 SERVER_OR_NONE = r"^([^:\s]+:\d+)?$"
 URL = r"^https?://[^\s@]+$"
 ADDRESS = r"@"
+COT_TYPE = r"^a-f(-[A-Za-z0-9.]+)*$"
 EUI_OR_NONE = r"^([0-9A-Fa-f]{16})?$"
 USER_NAME = r"^([A-Za-z0-9][A-Za-z0-9_.@-]*)?$"
 # What a text is not that does not have its form, and what to write instead.
@@ -36,6 +37,7 @@ FORMS = {
         "is no user name at the broker",
         "Write letters, digits, '-', '_', '.' and '@', and begin with a letter or digit.",
     ),
+    COT_TYPE: ("is no type of a friend", "Write the beginning of a type, as 'a-f-G-U' for units on the ground."),
     EUI_OR_NONE: ("is no EUI", "Write its 16 hexadecimal digits, without separators, as ChirpStack shows them."),
     ADDRESS: ("is no e-mail address", "Write an e-mail address, as 'desk@example.org'."),
 }
@@ -133,6 +135,7 @@ Server = Annotated[str, Field(pattern=SERVER), AfterValidator(_server)]
 ServerOrNone = Annotated[str, Field(pattern=SERVER_OR_NONE), AfterValidator(_server)]
 WebAddress = Annotated[str, Field(pattern=URL), AfterValidator(_web_address)]
 Host = Annotated[str, AfterValidator(_host)]
+CotType = Annotated[str, Field(pattern=COT_TYPE, max_length=64)]
 BrokerUser = Annotated[str, Field(pattern=USER_NAME, max_length=64)]
 PLAIN = "Beyond this machine everything is encrypted, unless this says that it is meant to go in the clear"
 BROKER_USER = "Its user name at the broker, for `marchwarden acl`; empty: "
@@ -186,6 +189,12 @@ class FeedEntry(Strict):
     cert_file: OpenFile = Field("", description="Our own certificate for it, with its key in key_file")
     key_file: SecretFile = ""
     plain: bool = Field(False, description=PLAIN)
+    unit_types: list[CotType] = Field(
+        ["a-f-G-U"], description="For cot: types that are patrols of ours, each with all that begin with it"
+    )
+    alert_unregistered: bool = Field(
+        True, description="For cot: technicians are told of a patrol that is no [[unit]]; false: it is only counted"
+    )
 
 
 class Fusion(Strict):

@@ -26,7 +26,16 @@ from runtime.entries import Configuration, Drawn
 from runtime.ruleset import rules_of, schedules_of
 from runtime.schema import Agency as AgencyEntry
 from runtime.schema import Agreement as AgreementEntry
-from runtime.schema import Camera, Conditions, DetectEntry, Incidents, ProfileEntry, RoadProperties, SensorEntry
+from runtime.schema import (
+    Camera,
+    Conditions,
+    DetectEntry,
+    FeedEntry,
+    Incidents,
+    ProfileEntry,
+    RoadProperties,
+    SensorEntry,
+)
 from sensors.catalogue import Cameras, Catalogue, Detect, Feed, Limits, Profile, Sensor
 from sensors.decode import FORMATS
 
@@ -202,9 +211,16 @@ def feeds_of(c: Configuration) -> tuple[Feed, ...]:
         feed_of(e): (formats[e.feed], e.topic) for e in (w.value for w in c.sensors) if e.topic and e.feed in formats
     }
     said += [(id, format, topic) for id, (format, topic) in own.items()]
-    servers = {f.id: f.server for f in c.site.feed}
-    bare = [Feed(id, format, topic, (), servers.get(id, "")) for id, format, topic in said]
+    entries = {f.id: f for f in c.site.feed}
+    bare = [_feed(entries.get(id), id, format, topic) for id, format, topic in said]
     return tuple(replace(f, subscriptions=FORMATS[f.format].subscriptions(f)) for f in bare)
+
+
+def _feed(entry: FeedEntry | None, id: str, format: str, topic: str) -> Feed:
+    """A feed, as its entry says where it has one."""
+    if entry is None:
+        return Feed(id, format, topic, ())
+    return Feed(id, format, topic, (), entry.server, tuple(entry.unit_types), entry.alert_unregistered)
 
 
 def warnings_of(world: World) -> list[str]:

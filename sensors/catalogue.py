@@ -21,6 +21,8 @@ class Feed:
     topic: str  # prefix without a trailing slash: `frigate`, `application`, `marchwarden/<site>`
     subscriptions: tuple[str, ...]  # MQTT topic filters
     server: str = ""  # host:port of a TAK server from which it comes instead
+    unit_types: tuple[str, ...] = ()  # Cursor on Target: which types are patrols, each with all that begin with it
+    alert_unregistered: bool = True  # are technicians told of a unit that is not registered?
 
 
 @dataclass(frozen=True)

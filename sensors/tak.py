@@ -1,6 +1,10 @@
 """A TAK server's stream of Cursor on Target, as messages for the journal. The ingest takes what has come; `run` reads it, in a
 thread that the runtime keeps going.
 
+Version 0 of TAK's protocol: one XML event after another, each ending at the token `</event>`. A server sends version 1, frames of
+0xbf, length and Protocol Buffers, to a client that asks for it; this one does not. What comes in such frames all the same is
+handed on whole, for the decoder to reject by its name.
+
 The protocol has no answers, so what is said while nobody listens is lost; the next word of each unit says where it is by then.
 """
 
@@ -12,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 END = b"</event>"
+MAGIC = b"\xbf"  # begins a frame of version 1, and no text in UTF-8
+LENGTH_BYTES_MAX = 5  # of a frame's length, seven bits each, the lowest first
 EVENT_BYTES_MAX = 100_000  # what is longer is no position of anybody
 WAITING_MAX = 10_000
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
@@ -78,18 +84,46 @@ class TakStream:
                 continue
             if not said:
                 raise ConnectionResetError("it closed the connection")
-            *events, rest = (rest + said).split(END)
-            for event in events:
-                self._put(event + END)
+            messages, rest = cut(rest + said)
+            for message in messages:
+                self._put(message)
             if len(rest) > EVENT_BYTES_MAX:
                 self._put(rest[:1000])  # what it is, the decoder says and counts
                 rest = b""
 
-    def _put(self, event: bytes) -> None:
+    def _put(self, message: bytes) -> None:
         """Into the queue; when nobody takes what is in it, wait, so that the server feels it."""
         while not self._stop.is_set():
             try:
-                self._events.put(event.strip(), timeout=READ_S)
+                self._events.put(message, timeout=READ_S)
             except queue.Full:
                 continue
             return
+
+
+def cut(stream: bytes) -> tuple[list[bytes], bytes]:
+    """The whole messages at the beginning of a stream, and the rest. Raises ConnectionError for a frame that is too long."""
+    messages: list[bytes] = []
+    rest = stream.lstrip()
+    while end := _end(rest):
+        messages.append(rest[:end])
+        rest = rest[end:].lstrip()
+    return messages, rest
+
+
+def _end(rest: bytes) -> int:
+    """Where the first message of a stream ends; 0: it is not whole yet."""
+    if not rest.startswith(MAGIC):
+        found = rest.find(END)
+        return found + len(END) if found >= 0 else 0
+    length = 0
+    for number, byte in enumerate(rest[1 : 1 + LENGTH_BYTES_MAX]):
+        length |= (byte & 0x7F) << 7 * number
+        if byte < 0x80:
+            end = 2 + number + length
+            if end > EVENT_BYTES_MAX:
+                raise ConnectionError(f"it sent a frame of {end:,} bytes")
+            return end if len(rest) >= end else 0
+    if len(rest) > LENGTH_BYTES_MAX:
+        raise ConnectionError("it sent a frame without a length")
+    return 0

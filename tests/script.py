@@ -139,7 +139,7 @@ def unit(name: str, at_s: float, place: tuple[float, float], sigma_m: float = 5.
     """A patrol's word on where it is."""
     ((lon, lat),) = degrees(place)
     time_ns = T0 + round(at_s * NS)
-    return UnitReport(name, name, time_ns, time_ns, lat, lon, sigma_m, None, None)
+    return UnitReport(name, name, time_ns, None, time_ns, lat, lon, sigma_m, None, None)
 
 
 @dataclass

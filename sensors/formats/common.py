@@ -14,7 +14,7 @@ from model.faults import Fault, FaultKind, fault_of
 from model.health import Sign, Signs
 from model.rejections import Reason, Rejection, summed
 from model.units import UnitReport
-from sensors.catalogue import Catalogue
+from sensors.catalogue import Catalogue, Feed
 from sensors.intake import Intake, Meter
 from sensors.pictures import PictureRefused, checked_header
 from sensors.plates import normalised, token
@@ -256,12 +256,13 @@ class Rows:
 
     def unit(
         self,
-        feed: str,
+        feed: Feed,
         source: str,
         observed_ns: int,
         lat: float,
         lon: float,
         *,
+        until_ns: int | None = None,
         name: str = "",
         sigma_m: float | None = None,
         course_deg: float | None = None,
@@ -270,7 +271,7 @@ class Rows:
         """One word of a unit on where it is; every number within the bounds of `formats/bounds.py`."""
         limits, late_ns = self.catalogue.limits, self.received_ns - observed_ns
         sigma = UNIT_SIGMA_M if sigma_m is None else sigma_m
-        unit = self.catalogue.unit_of.get((feed, source))
+        unit = self.catalogue.unit_of.get((feed.id, source))
         if unit is None:
             self._unregistered_unit(feed, source)
         elif sigma > limits.unit_sigma_m_max:
@@ -288,6 +289,7 @@ class Rows:
                     unit,
                     name[:UNIT_LONGEST] or unit,
                     observed_ns,
+                    until_ns,
                     self.received_ns,
                     lat,
                     lon,
@@ -297,11 +299,12 @@ class Rows:
                 )
             )
 
-    def _unregistered_unit(self, feed: str, source: str) -> None:
+    def _unregistered_unit(self, feed: Feed, source: str) -> None:
         """Whoever may publish here can name any unit, so that only those registered count; the others are told of."""
-        detail = f"{source[:64]!r} is no registered unit of feed {feed!r}, so it explains no track."
+        detail = f"{source[:64]!r} is no registered unit of feed {feed.id!r}, so it explains no track."
         self.reject(Reason.UNKNOWN_UNIT, detail)
-        self.fault(FaultKind.FEED_SUSPECT, feed, detail)
+        if feed.alert_unregistered:
+            self.fault(FaultKind.FEED_SUSPECT, feed.id, detail)
 
     def reject(self, reason: Reason, detail: str, sensor: int | None = None, count: int = 1) -> None:
         """Say why a message, or a part of it, is not used. To name the sensor is to say that it has been heard."""

@@ -135,7 +135,7 @@ def read(feed: Feed, topic: str, payload: bytes, rows: Rows) -> None:
     """Write what a message says into `rows`. Raises msgspec's errors, or Unusable, for what is not of this shape."""
     kind, _, name = topic[len(feed.topic) + 1 :].partition("/")
     if kind == "units":
-        _read_unit(feed.id, name, _by_known_fields(_unit, payload, rows), rows)
+        _read_unit(feed, name, _by_known_fields(_unit, payload, rows), rows)
         return
     sensor = rows.sensor(feed.id, name)
     if sensor is None:
@@ -292,7 +292,7 @@ def _half_a_place(member: Member) -> bool:
     return (member.lat is None) != (member.lon is None)
 
 
-def _read_unit(feed: str, source: str, said: Unit, rows: Rows) -> None:
+def _read_unit(feed: Feed, source: str, said: Unit, rows: Rows) -> None:
     rows.unit(
         feed,
         source,

@@ -28,7 +28,7 @@ CATALOGUE = replace(
     SHIPPED.catalogue,
     feeds=(
         *SHIPPED.catalogue.feeds,
-        Feed("tak", "cot", "cot", ("cot/#",)),
+        Feed("tak", "cot", "cot", ("cot/#",), unit_types=("a-f-G-U",)),
         Feed("gateways", "chirpstack-gateway", "us915/gateway", ()),
     ),
     unit_of={("native", id): id for id in NATIVE_UNITS} | {("tak", id): id for id in COT_UNITS},

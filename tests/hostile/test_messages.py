@@ -23,7 +23,10 @@ from sensors.repeats import Seen
 from tests.builders import T0, decoded, messages, shipped_world
 
 WORLD = shipped_world()
-MORE_FEEDS = (Feed("tak", "cot", "cot", ("cot/#",)), Feed("gateways", "chirpstack-gateway", "eu868/gateway", ()))
+MORE_FEEDS = (
+    Feed("tak", "cot", "cot", ("cot/#",), unit_types=("a-f-G-U",)),
+    Feed("gateways", "chirpstack-gateway", "eu868/gateway", ()),
+)
 CATALOGUE = replace(WORLD.catalogue, feeds=(*WORLD.catalogue.feeds, *MORE_FEEDS))
 ROW = CATALOGUE.row_of_id
 NATIVE = "marchwarden/san-rafael/detections/"
@@ -75,7 +78,7 @@ HUGE = ["1e200", "-1e308", "99999999999999999999999999", "-" + "9" * 400, "1e999
         ("cot/tak", b'<?xml version="1.0" encoding="utf-16"?><event/>'),
         (
             "cot/tak",
-            b'<event uid="u" type="a-f-G" time="'
+            b'<event uid="u" type="a-f-G-U" stale="2099-01-01T00:00:00Z" time="'
             + TIME.encode()
             + b'"><point lat="nan" lon="1e999" ce="-inf"/></event>',
         ),

@@ -90,8 +90,8 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
                 "the disposition is counted",
             )
             unit = (
-                f'<event version="2.0" uid="ANDROID-1" type="a-f-G" time="{raised[0]["told"]}" start="{raised[0]["told"]}" '
-                f'stale="{raised[0]["told"]}" how="m-g"><point lat="31.34" lon="-110.6" hae="0" ce="5" le="5"/></event>'
+                f'<event version="2.0" uid="ANDROID-1" type="a-f-G-U-C" time="{raised[0]["told"]}" start="{raised[0]["told"]}" '
+                'stale="2099-01-01T00:00:00Z" how="m-g"><point lat="31.34" lon="-110.6" hae="0" ce="5" le="5"/></event>'
             )
             server.say(unit.encode())
             until(lambda: outbox.status().get("units"), "a unit of ours is known")

@@ -29,7 +29,7 @@ from tests.builders import decoded as decoded_alone
 SHIPPED = shipped_world().catalogue
 CATALOGUE = replace(
     SHIPPED,
-    feeds=(*SHIPPED.feeds, Feed("tak", "cot", "cot", ("cot/#",))),
+    feeds=(*SHIPPED.feeds, Feed("tak", "cot", "cot", ("cot/#",), unit_types=("a-f-G-U",))),
     unit_of=SHIPPED.unit_of | {("tak", "ANDROID-1"): "ranger-3"},
 )
 ROW = CATALOGUE.row_of_id
@@ -522,7 +522,7 @@ def test_a_unit_that_says_what_cannot_be_is_rejected(change: dict[str, Any], rea
 def cot(kind: str = "a-f-G-U-C", time_ns: int = T0, ce: str = "4.5", more: str = "") -> bytes:
     return (
         f'<?xml version="1.0"?>{more}<event version="2.0" uid="ANDROID-1" type="{kind}" time="{iso_from_ns(time_ns)}" '
-        f'start="{iso_from_ns(time_ns)}" stale="{iso_from_ns(time_ns)}" how="m-g">'
+        f'start="{iso_from_ns(time_ns)}" stale="{iso_from_ns(time_ns + 75 * NS)}" how="m-g">'
         f'<point lat="31.34" lon="-110.6" hae="9999999.0" ce="{ce}" le="9999999.0"/>'
         '<detail><contact callsign="BRAVO 6"/><track course="270.0" speed="2.5"/></detail></event>'
     ).encode()

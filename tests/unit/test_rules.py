@@ -482,6 +482,15 @@ def test_a_patrol_that_falls_silent_explains_no_wider_area_the_longer_it_is_sile
     script.want(("raised", between(50, 50)))
 
 
+def test_a_patrol_explains_nothing_once_its_word_is_stale() -> None:
+    script = Script(ground(ENTERING))
+    word = replace(unit("patrol-1", 0, INSIDE), until_ns=T0 + 10 * NS)
+    script.at(0, track(1, OUTSIDE), units=(word,))
+    script.stay(1, 5, track(1, OUTSIDE))
+    script.stay(5, 20, track(1, INSIDE))
+    script.want(("raised", between(11, 11)))
+
+
 def test_a_unit_that_is_not_registered_explains_nothing() -> None:
     script = Script(ground(ENTERING))
     for second in range(20):

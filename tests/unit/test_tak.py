@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sensors.tak import TakServer, TakStream
+from sensors.tak import TakServer, TakStream, cut
 from tests.receivers import Certificates, tak
 from tests.site import until
 
@@ -39,6 +39,28 @@ def test_events_come_whole_however_the_stream_is_cut_and_the_server_may_go_away(
         stop.set()
         reader.join()
     assert any("closed the connection" in text for text in said)
+
+
+DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+SHORT, LONG = b"\xbf\x03abc", b"\xbf\xac\x02" + b"</event>".ljust(300, b"x")  # frames of version 1 of the protocol
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100, 10_000])
+def test_a_stream_is_cut_at_the_same_places_however_it_comes(size: int) -> None:
+    whole = [DECLARATION + ONE, SHORT, TWO, LONG, LONG, DECLARATION + TWO]
+    stream, rest, found = b" \r\n".join(whole), b"", list[bytes]()
+    for at in range(0, len(stream), size):
+        messages, rest = cut(rest + stream[at : at + size])
+        found += messages
+    assert (found, rest) == (whole, b"")
+
+
+@pytest.mark.parametrize(
+    "frame", [b"\xbf\xff\xff\xff\xff\x07", b"\xbf" + b"\xff" * 6, b"\xbf\x80\x80\x10" + b"x" * 100]
+)
+def test_a_frame_that_is_too_long_ends_the_connection_and_fills_no_memory(frame: bytes) -> None:
+    with pytest.raises(ConnectionError):
+        cut(ONE + frame)
 
 
 def test_a_stream_without_end_is_no_event_and_fills_no_memory() -> None:
