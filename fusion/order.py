@@ -129,7 +129,9 @@ def fuse(
     scans: list[Scan] = []
     late: list[Detections] = []
     row = look = 0
-    for clock_ns, rows, looked in _closings(settings, state, arrived, looks):
+    clocks, rows_by, looks_by = _clocks(state.clock_ns, arrived, looks)
+    for at in _closings(settings, state.clock_ns, clocks):
+        clock_ns, rows, looked = int(clocks[at]), int(rows_by[at]), int(looks_by[at])
         state = _waiting(state, arrived.take(slice(row, rows)), looks.take(slice(look, looked)))
         state, closed, dropped = _closed(settings, sensors, sectors, state, clock_ns, False)
         scans += closed
@@ -140,8 +142,9 @@ def fuse(
         state, closed, dropped = _closed(settings, sensors, sectors, state, max(idle_since_ns, state.clock_ns), True)
         scans += closed
         late.append(dropped)
-    clock_ns = int(_clocks(state.clock_ns, arrived, looks)[0].max(initial=state.clock_ns))
-    return replace(state, clock_ns=clock_ns), Fused(tuple(scans), Detections.joined(late))
+    return replace(state, clock_ns=int(clocks.max(initial=state.clock_ns))), Fused(
+        tuple(scans), Detections.joined(late)
+    )
 
 
 def _waiting(state: FusionState, rows: Detections, looks: Looks) -> FusionState:
@@ -169,13 +172,11 @@ def _clocks(
     return np.maximum.accumulate(np.maximum(honest, clock_ns)), np.cumsum(is_row), np.cumsum(1 - is_row)
 
 
-def _closings(settings: Settings, state: FusionState, arrived: Detections, looks: Looks) -> list[tuple[int, int, int]]:
-    """(event clock, rows arrived, looks arrived) at each arrival that lets a scan close."""
-    clocks, rows, looked = _clocks(state.clock_ns, arrived, looks)
+def _closings(settings: Settings, clock_ns: int, clocks: NDArray[np.int64]) -> list[int]:
+    """Which arrivals, by the event clock after each, let a scan close."""
     ripe = (clocks - settings.settle_ns) // settings.scan_ns
-    before = (state.clock_ns - settings.settle_ns) // settings.scan_ns
-    at = np.flatnonzero(np.diff(ripe, prepend=before) > 0)
-    return list(zip(clocks[at].tolist(), rows[at].tolist(), looked[at].tolist(), strict=True))
+    before = (clock_ns - settings.settle_ns) // settings.scan_ns
+    return np.flatnonzero(np.diff(ripe, prepend=before) > 0).tolist()
 
 
 def _closed(

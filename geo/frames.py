@@ -175,6 +175,8 @@ def moved_to_sector(sectors: Sectors, tracks: Tracks, sector: Rows) -> Tracks:
 
 def _by_sector(sector: Rows, transform: Callable[[int, NDArray[np.int64]], tuple[Array, Array]]) -> tuple[Array, Array]:
     """A transform of each sector's rows by its own plane, put together again."""
+    if len(sector) and sector[0] != NOWHERE and (sector == sector[0]).all():
+        return transform(int(sector[0]), np.arange(len(sector)))
     out = np.full(len(sector), np.nan), np.full(len(sector), np.nan)
     for k in np.unique(sector[sector != NOWHERE]).tolist():
         rows = np.flatnonzero(sector == k)

@@ -5,11 +5,13 @@ is that of one row. Rows are chosen, joined and created here, once, for every su
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+_EMPTY: dict[type, Any] = {}
 
 
 def column(dtype: Any, *shape: int) -> Any:
@@ -22,8 +24,8 @@ class Columns:
     """The base of all column types. Every field is an array with the same first length."""
 
     def __post_init__(self) -> None:
-        lengths = {name: len(a) for name, a in self.arrays().items()}
-        if len(set(lengths.values())) > 1:
+        if len(set(map(len, vars(self).values()))) > 1:
+            lengths = {name: len(a) for name, a in self.arrays().items()}
             raise ValueError(f"The columns of {type(self).__name__} differ in length: {lengths}.")
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -48,17 +50,24 @@ class Columns:
 
     def but(self, **changed: NDArray[Any]) -> Self:
         """The same rows with some columns exchanged."""
-        return replace(self, **changed)
+        count = len(self)
+        for name, a in changed.items():
+            if name not in vars(self) or len(a) != count:
+                raise ValueError(f"{type(self).__name__} has {count} rows, and no column {name} of {len(a)}.")
+        return self._of(vars(self) | changed)
 
     @classmethod
     def none(cls) -> Self:
-        """No rows."""
-        return cls.blank(0)
+        """No rows. Values never change, so there is one for each type."""
+        if cls not in _EMPTY:
+            _EMPTY[cls] = cls.blank(0)
+        empty: Self = _EMPTY[cls]
+        return empty
 
     @classmethod
     def blank(cls, n: int) -> Self:
         """n rows of zeros."""
-        return cls(**{f.name: np.zeros((n, *f.metadata["shape"]), f.metadata["dtype"]) for f in fields(cls)})
+        return cls._of({f.name: np.zeros((n, *f.metadata["shape"]), f.metadata["dtype"]) for f in fields(cls)})
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from alerts.dispatch import alert_line, delivery_line
 from model.messages import Messages
 from model.rejections import BENIGN, Rejection
+from model.tracks import Scan
 from runtime.advance import Outcome, State, World, beginning
 from runtime.steps import grid, steps
 from runtime.tracklines import SettledScans, reason_lines, track_lines
@@ -108,16 +109,20 @@ def replay(
         _opened(reasons) as reason_file,
     ):
         settled = SettledScans(world.fusion.reach_ns)
+
+        def write(scans: Iterable[Scan]) -> None:
+            for scan in scans:
+                if tracks is not None:
+                    track_file.writelines(track_lines(world, scan))
+                if reasons is not None:
+                    reason_file.writelines(reason_lines(world, scan))
+
         for outcome in replayed(world, counted()):
             tally.count(outcome)
-            for scan in settled.after(outcome.scans):
-                track_file.writelines(track_lines(world, scan))
-                reason_file.writelines(reason_lines(world, scan))
+            write(settled.after(outcome.scans))
             alert_file.writelines(alert_line(alert) for alert in outcome.alerts)
             delivery_file.writelines(delivery_line(delivery) for delivery in outcome.deliveries)
-        for scan in settled.rest():
-            track_file.writelines(track_lines(world, scan))
-            reason_file.writelines(reason_lines(world, scan))
+        write(settled.rest())
     return tally
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from geo.frames import convergence, wgs84_from_plane
 from model.classes import CLASSES
 from model.time import iso_from_ns
-from model.tracks import Scan, What, name_of
+from model.tracks import Scan, What, name_of, names_of
 from runtime.advance import World
 
 
@@ -38,10 +38,11 @@ class SettledScans:
 def reason_lines(world: World, scan: Scan) -> Iterator[bytes]:
     """What became of the scan's tracks, by track and time: which detections counted, what was confirmed, found again, lost."""
     why, time, ids = scan.reasons, iso_from_ns(scan.time_ns), world.ground.sensor_ids
+    names = names_of(why.track)
     for i in np.lexsort((why.sensor, why.what, why.observed_ns, why.track)).tolist():
         line: dict[str, object] = {
             "time": time,
-            "track": name_of(why.track[i]),
+            "track": names[i],
             "what": What(why.what[i]).name.lower(),
             "probability": round(float(why.probability[i]), 4),
         }
@@ -62,30 +63,32 @@ def track_lines(world: World, scan: Scan) -> Iterator[bytes]:
     turn = _rotation(convergence(world.sectors, tracks.sector, tracks.mean[:, :2]))
     covariance = turn @ tracks.covariance[:, :2, :2] @ turn.swapaxes(1, 2)
     velocity = np.einsum("nij,nj->ni", turn, tracks.mean[:, 2:])
+    newest_first = np.argsort(-tracks.sensors_ns, axis=1, kind="stable")
     time = iso_from_ns(scan.time_ns)
     ids = world.ground.sensor_ids
-    for i in range(len(tracks)):
-        seen_by = tracks.sensors[i][np.argsort(-tracks.sensors_ns[i], kind="stable")]
-        yield (
-            msgspec.json.encode(
-                {
-                    "time": time,
-                    "track": name_of(tracks.id[i]),
-                    "lat": round(float(lat[i]), 7),
-                    "lon": round(float(lon[i]), 7),
-                    "covariance_m2": np.round(covariance[i], 3).tolist(),
-                    "velocity_mps": np.round(velocity[i], 3).tolist(),
-                    "existence": round(float(tracks.existence[i]), 4),
-                    "class": {
-                        c: round(float(p), 3)
-                        for c, p in zip(CLASSES, tracks.class_probability[i], strict=True)
-                        if p >= 0.005
-                    },
-                    "sensors": [ids[s] for s in seen_by if s >= 0],
-                }
-            )
-            + b"\n"
-        )
+    columns = (
+        names_of(tracks.id),
+        lat.tolist(),
+        lon.tolist(),
+        np.round(covariance, 3).tolist(),
+        np.round(velocity, 3).tolist(),
+        tracks.existence.tolist(),
+        tracks.class_probability.tolist(),
+        np.take_along_axis(tracks.sensors, newest_first, axis=1).tolist(),
+    )
+    for name, north, east, spread, rates, existence, classes, seen_by in zip(*columns, strict=True):
+        line = {
+            "time": time,
+            "track": name,
+            "lat": round(north, 7),
+            "lon": round(east, 7),
+            "covariance_m2": spread,
+            "velocity_mps": rates,
+            "existence": round(existence, 4),
+            "class": {c: round(p, 3) for c, p in zip(CLASSES, classes, strict=True) if p >= 0.005},
+            "sensors": [ids[s] for s in seen_by if s >= 0],
+        }
+        yield msgspec.json.encode(line) + b"\n"
 
 
 def _rotation(angle_rad: NDArray[np.float64]) -> NDArray[np.float64]:
