@@ -7,6 +7,7 @@ configuration.
 import json
 import signal
 import sqlite3
+import ssl
 import sys
 import threading
 import time
@@ -161,12 +162,25 @@ def simulate(
     ],
     out: Annotated[Path | None, typer.Option(help="Write the messages here")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write where the targets really were")] = None,
-    mqtt: Annotated[str | None, typer.Option(help="Publish to this broker in real time: mqtt://host:1883")] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(help="Publish to this broker in real time: mqtt://host:1883 or mqtts://host:8883")
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="The broker's authority; the system's unless given", show_default=False)
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Publish beyond this machine without encryption")] = False,
     seed: Annotated[int | None, typer.Option(help="Another seed than the exercise's")] = None,
 ) -> None:
     """Play an exercise: what the site's sensors would publish."""
     if (out is None) == (mqtt is None):
         raise typer.BadParameter("Give one of --out and --mqtt.")
+    try:
+        to = address(mqtt or "localhost", plain)
+        tls = ssl.create_default_context(cafile=ca_file) if to.encrypted else None
+    except ssl.SSLError as error:
+        raise typer.BadParameter(f"{ca_file} is no certificate: {error.reason}.") from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     c = load(site)
     named = site / "exercises" / f"{exercise}.toml"
     if not named.exists() and not Path(exercise).suffix:
@@ -182,16 +196,12 @@ def simulate(
     if out is not None:
         recording.write(out, [messages])
         people.print(f"{len(messages):,} messages of {said.duration_s:,} s.", markup=False)
-    elif mqtt is not None:
-        try:
-            host, port, user, password = address(mqtt)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+    else:
         stop = threading.Event()
         signal.signal(signal.SIGINT, lambda *_: stop.set())
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with _progress(len(messages), "playing") as told:
-            done = play(messages, host, port, stop, told, user, password)
+            done = play(messages, to.host, to.port, stop, told, to.username, to.password, tls)
         people.print(f"{done:,} of {len(messages):,} messages confirmed by the broker.", markup=False)
 
 

@@ -152,7 +152,9 @@ class Service:
         self._pipeline.wake = self._workers.wake
         self._audit_watch = AuditWatch(c, self._report, self._faults, self._on_end)
         names = ["ingest", *(["console"] if c.site.console.enabled else [])]
-        self._children = ChildProcesses(names, self._folder, self._keep_accepted, self._on_end)
+        self._children = ChildProcesses(
+            names, self._folder, Places(c.state).processes, self._keep_accepted, self._on_end
+        )
 
     def _end_parts(self) -> None:
         self._workers.stop()
