@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from alerts.kept import TABLES, Changes, Row
-from alerts.outbox_tables import CHECKED, changed, inserted, opened, whole, whole_state
+from alerts.outbox_tables import CHECKED, changed, inserted, opened, opened_for_reading, whole, whole_state
 from alerts.wire import encoded, record_of
 from model.alerts import Alert, Delivery, View, Withheld
 from model.faults import Fault, FaultKind, fault_of
@@ -94,10 +94,13 @@ class Due:
 class Outbox:
     """A connection to the database. Each thread and process has one of its own. Raises UnreadableFormat or Damaged."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         self._path = path
-        self._db = opened(path)
+        if read_only:
+            self._db = opened_for_reading(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = opened(path)
         self._file = path.stat().st_ino
 
     def __enter__(self) -> Self:

@@ -120,20 +120,54 @@ def _text(data: bytes) -> str:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """A connection to the database, its tables up to date. Raises UnreadableFormat or Damaged, or what SQLite does."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+    """A connection to the database, its tables up to date.
+
+    Raises UnreadableFormat or Damaged, or what SQLite does, with the path as a note.
+    """
     try:
-        db.text_factory = _text
-        db.create_function("checksum", -1, checksum, deterministic=True)
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # for a new database: pages that are free can be given back
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
-        prepared(db, str(path))
+        db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        try:
+            _given_functions(db)
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # for a new database: pages that are free can be given back
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+            prepared(db, str(path))
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.DatabaseError as error:
+        if type(error) is sqlite3.DatabaseError:
+            raise Damaged(
+                f"{path} is damaged ({error}). Restart the service: it keeps what can be read and reads the journal again."
+            ) from error
+        error.add_note(str(path))
+        raise
+    return db
+
+
+def opened_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection where nothing can be written. Raises UnreadableFormat or Damaged, or what SQLite does."""
+    ahead = path.with_name(f"{path.name}-wal")
+    alone = not (ahead.exists() and ahead.stat().st_size)  # then SQLite need not write beside it to read it
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+    try:
+        _given_functions(db)
+        version = _version(db, str(path))
+        if version != VERSION:
+            raise UnreadableFormat(
+                f"{path} has version {version}, and cannot be migrated while nothing can be written."
+            )
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _given_functions(db: sqlite3.Connection) -> None:
+    db.text_factory = _text
+    db.create_function("checksum", -1, checksum, deterministic=True)
 
 
 def prepared(db: sqlite3.Connection, path: str) -> None:

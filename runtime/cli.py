@@ -38,6 +38,7 @@ from runtime.commands.common import HERE, By, Json, Reason, Site, SiteHere, audi
 from runtime.commands.filters import BOX_HELP, FROM_HELP, TO_HELP, box_asked, one_of, span_asked, track_asked
 from runtime.configuration import load
 from runtime.demo import demonstrate
+from runtime.disk_problems import disk_problem
 from runtime.editor_schema import write_schemas
 from runtime.history_text import show_history
 from runtime.mistakes import Mistakes, render
@@ -95,11 +96,11 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         raise
-    except OSError as error:
-        people.print(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", markup=False)
-        sys.exit(1)
-    except sqlite3.Error as error:
-        people.print(f"A database of the state folder cannot be used: {error}.", markup=False)
+    except (OSError, sqlite3.Error) as error:
+        problem = disk_problem(error)
+        if problem is None and isinstance(error, OSError):
+            problem = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
+        people.print(problem or f"A database of the state folder cannot be used: {error}.", markup=False)
         sys.exit(1)
 
 

@@ -4,13 +4,16 @@ Ends when it is told to, or when its parent, whose pid it is given, is its paren
 
 import os
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
 
 from alerts.outbox import Outbox
+from model.stored import Damaged, UnreadableFormat
 from runtime.accepted import configuration_in_use
 from runtime.channels import address, password_of
+from runtime.disk_problems import disk_problem
 from runtime.entries import Configuration
 from runtime.fault_queue import FaultQueue
 from runtime.places import Places
@@ -19,12 +22,13 @@ from runtime.supervision import Threads
 from runtime.world import feeds_of
 from sensors.ingest import Actions, Broker, Ingest
 from sensors.journal import JournalTaken, Writer
+from sensors.keys import KeyUnusable
 from sensors.tak import TakServer, TakStream
 
 TAKEOVER_S = 10.0  # how long the writer before may take to die
 
 
-def main(folder: Path, parent: int) -> int:
+def ingest(folder: Path, parent: int) -> int:
     c, ended = configuration_in_use(folder), list[bool]()
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process in order
@@ -100,6 +104,20 @@ def _writer(places: Places) -> Writer:
             if time.monotonic() > until:
                 raise
             time.sleep(0.05)
+
+
+def main(folder: Path, parent: int) -> int:
+    """Until the parent says so or is gone. What stands in the way is one sentence; the parent starts it again."""
+    try:
+        return ingest(folder, parent)
+    except (UnreadableFormat, Damaged, KeyUnusable, JournalTaken) as error:
+        _say(str(error))
+    except (sqlite3.Error, OSError) as error:
+        problem = disk_problem(error)
+        if problem is None:
+            raise
+        _say(problem)
+    return 1
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from runtime.channels import channel_builders, password_of
 from runtime.children import ChildProcesses
 from runtime.configuration import load
 from runtime.delivery_workers import DeliveryWorkers
+from runtime.disk_problems import disk_problem
 from runtime.entries import Configuration
 from runtime.fault_queue import FaultQueue
 from runtime.mistakes import Mistake, Mistakes
@@ -33,6 +34,7 @@ from runtime.world import world_of
 Say = Callable[[str], None]
 IDLE_S = 0.02
 MEND_S = 2.0  # after a disk was full
+REPORT_S = 60.0  # a disk that stays full is reported no more often
 # Decoding makes and drops hundreds of thousands of small tuples a second, none in a cycle. With Python's defaults the
 # collector walks them over and over: a fifth of the pipeline's time at 100,000 detections a second.
 GC_THRESHOLDS = (200_000, 20, 100)
@@ -181,17 +183,25 @@ class Service:
 
     def _resume(self, error: Exception, stop: threading.Event) -> None:
         """Take up what is on disk, as soon as the disk lets us."""
-        text = str(error)
+        text, told_s = disk_problem(error) or str(error), -REPORT_S
+        self._faults.add(FaultKind.WRITING_FAILED, "state folder", f"Nothing could be written. {text}")
         while not stop.is_set():
-            self._report(f"Could not be written: {text}. It is tried again from what is on disk in {MEND_S:g} s.")
+            if time.monotonic() - told_s >= REPORT_S:
+                told_s = time.monotonic()
+                self._report(
+                    f"Could not be written: {text} It is tried again every {MEND_S:g} s, from what is on disk."
+                )
             stop.wait(MEND_S)
             self._look_after()
             try:
                 self._pipeline = self._pipeline.again()
                 self._pipeline.configure(self._in_use.configuration)
             except (sqlite3.Error, OSError) as again:
-                text = str(again)  # the words only: the error holds on to what was half made, and to its locks
+                text = disk_problem(again) or str(
+                    again
+                )  # the words only: the error holds on to what was half made, and to its locks
             else:
+                self._report("The disk takes writing again.")
                 return
 
 

@@ -1,6 +1,7 @@
 """What commands share: the words for people, the options that many take, the audit log."""
 
 import getpass
+import sqlite3
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from model.time import iso_from_ns
 from runtime.accepted import configuration_in_use
 from runtime.anchoring import LOG
 from runtime.configuration import load
+from runtime.disk_problems import disk_problem
 from runtime.entries import Configuration
 from runtime.mistakes import Mistakes
 from runtime.places import Places, audit_key, private_folder
@@ -75,4 +77,17 @@ def status_of(c: Configuration) -> dict[str, Any]:
 
 
 def outbox_of(c: Configuration) -> Outbox:
-    return Outbox(Places(c.state).database)
+    """The outbox; where nothing can be written, for reading only, which is said."""
+    path = Places(c.state).database
+    try:
+        return Outbox(path)
+    except (sqlite3.OperationalError, OSError) as error:
+        problem = disk_problem(error)
+        if problem is None or not path.exists():
+            raise
+        try:
+            outbox = Outbox(path, read_only=True)
+        except sqlite3.Error:
+            raise error from None
+        people.print(f"{problem} What was committed is shown.", markup=False)
+        return outbox
