@@ -95,12 +95,13 @@ def _misplaced_lines(reading: Reading, c: Configuration, sensors: shapely.Geomet
 
 
 def _misplaced_areas(reading: Reading, areas: Sequence[Drawn[Any]], near: shapely.Geometry) -> None:
-    plan = Plan(near)
-    for at in areas:
-        km = float(plan.km(at.geometry, near)[0])
-        if km > FAR_KM:
-            wrong = f"lies {km:,.0f} km from the border line and from every sensor."
-            reading.wrong(at.file, at.entry, "geometry", wrong, slip(at.geometry, near) or "Draw it where it is.")
+    if not areas:
+        return
+    km = Plan(near).km(np.array([at.geometry for at in areas]), near)
+    for i in np.flatnonzero(km > FAR_KM).tolist():
+        at = areas[i]
+        wrong = f"lies {km[i]:,.0f} km from the border line and from every sensor."
+        reading.wrong(at.file, at.entry, "geometry", wrong, slip(at.geometry, near) or "Draw it where it is.")
 
 
 def _misplaced_roads(reading: Reading, c: Configuration, near: shapely.Geometry) -> None:

@@ -28,10 +28,13 @@ class Column:
     time: bool = False  # a day and a time of day, which wrap at the blank between; all else stands in one line
 
 
-def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title: str = "") -> None:
-    """On standard output; on standard error, which columns were left out."""
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title: str = "", nothing: str = "") -> None:
+    """On standard output; on standard error, which columns were left out, or `nothing` where there is no row."""
     console = output()
     cells = [[_text(cell) for cell in row] for row in rows]
+    if not cells:
+        _say(nothing)
+        return
     per_column = [[Text(c.name), *(row[i] for row in cells)] for i, c in enumerate(columns)]
     natural = [max(map(line_len, column)) for column in per_column]
     least = [_least(c, column) for c, column in zip(columns, per_column, strict=True)]
@@ -45,7 +48,11 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title
     console.print(table)
     absent = [column.name for i, column in enumerate(columns) if i not in kept]
     if absent:
-        words = f"Left out, since {console.width} columns have no room for it: {', '.join(absent)}."
+        _say(f"Left out, since {console.width} columns have no room for it: {', '.join(absent)}.")
+
+
+def _say(words: str) -> None:
+    if words:
         Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
 
 

@@ -12,10 +12,10 @@ from runtime.terminal_table import Column
 STYLES = {"critical": "bold white on red", "major": "bold red", "minor": "yellow", "information": "cyan"}
 
 
-def local(time: str, zone: str) -> str:
+def local(time: str, zone: str, form: str = "%H:%M:%S") -> str:
     """A time of day in the site's zone: what an officer's wall clock shows."""
     moment = np.datetime64(ns_from_iso(time) // 1_000_000, "ms").item()
-    return str(moment.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)).strftime("%H:%M:%S"))
+    return str(moment.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)).strftime(form))
 
 
 def alert_text(record: dict[str, Any], zone: str) -> Text:
@@ -39,7 +39,7 @@ def alert_text(record: dict[str, Any], zone: str) -> Text:
 
 ALERT_COLUMNS = (
     Column("alert"),
-    Column("raised"),
+    Column("raised", 3, time=True),
     Column("severity", 2),
     Column("status", words=True),
     Column("what", words=True),
@@ -51,7 +51,7 @@ def alert_row(record: dict[str, Any], zone: str) -> tuple[str | Text, ...]:
     """An alert in ALERT_COLUMNS."""
     return (
         record["alert"],
-        local(record["raised"], zone),
+        local(record["raised"], zone, "%Y-%m-%d %H:%M:%S"),
         Text(record["severity"], STYLES.get(record["severity"], "")),
         record["status"] + (", disputed" if record["disputed"] else "") + (", muted" if record["muted"] else ""),
         record["text"].partition("\n")[0],

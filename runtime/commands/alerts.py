@@ -63,8 +63,9 @@ DEAD = (
 )
 SILENCES = (
     Column("silence"),
-    Column("by", 1, words=True),
-    Column("reason", 2, words=True),
+    Column("by", 2, words=True),
+    Column("reason", 3, words=True),
+    Column("agency", 1),
     Column("until", time=True),
     Column("matchers", words=True),
 )
@@ -90,7 +91,8 @@ def list_(
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:
-        print_table(ALERT_COLUMNS, [alert_row(record, c.site.site.time_zone) for record in found])
+        nothing = "No open alerts." if only_open else "No alerts."
+        print_table(ALERT_COLUMNS, [alert_row(record, c.site.site.time_zone) for record in found], nothing=nothing)
 
 
 @app.command(epilog="Example: marchwarden alerts watch configs")
@@ -132,7 +134,7 @@ def withheld(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """What raised nothing, and why: patrols of ours."""
     c = configuration_in_use(site)
     rows = [r | {"time": iso_from_ns(r.pop("time_ns"))} for r in outbox_of(c).withheld()]
-    _print(rows, WITHHELD, as_json)
+    _print(rows, WITHHELD, as_json, "Nothing was withheld.")
 
 
 @app.command(epilog="Example: marchwarden alerts nuisance configs")
@@ -143,7 +145,7 @@ def nuisance(site: SiteArgument = HERE, as_json: Json = False) -> None:
         for tally in outbox_of(configuration_in_use(site)).status().get("dispositions", [])
     ]
     rows.sort(key=lambda r: (-r["share"], -r["nuisance"], r["sensor"], r["rule"]))
-    _print(rows, NUISANCE, as_json)
+    _print(rows, NUISANCE, as_json, "No alert has been resolved yet.")
 
 
 @app.command(epilog="Example: marchwarden alerts dead configs --send-again")
@@ -159,7 +161,7 @@ def dead(
     letters = outbox.dead_letters()
     channels = [ours.id for w in c.agencies for ours in w.value.channel]
     one_of(channel, [*channels, *(r["channel"] for r in letters)], "channel")
-    _print([r for r in letters if channel in ("", r["channel"])], DEAD, as_json)
+    _print([r for r in letters if channel in ("", r["channel"])], DEAD, as_json, "No dead letters.")
     if send_again:
         people.print(f"{outbox.revive(channel)} will be sent again.", markup=False)
 
@@ -284,7 +286,7 @@ def silence(
 def silences(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """The silences in force."""
     rows = outbox_of(configuration_in_use(site)).status().get("silences", [])
-    _print(rows, SILENCES, as_json)
+    _print(rows, SILENCES, as_json, "No silence is in force.")
 
 
 @app.command(cls=SiteFirst, epilog="Example: marchwarden alerts unsilence configs S0K3")
@@ -341,11 +343,11 @@ def _show(console: Console, record: dict[str, Any], c: Configuration, as_json: b
         console.print(alert_text(record, c.site.site.time_zone))
 
 
-def _print(rows: list[dict[str, Any]], columns: tuple[Column, ...], as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], columns: tuple[Column, ...], as_json: bool, nothing: str) -> None:
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
     else:
-        print_table(columns, [[_cell(row[column.name]) for column in columns] for row in rows])
+        print_table(columns, [[_cell(row[column.name]) for column in columns] for row in rows], nothing=nothing)
 
 
 def _cell(value: Any) -> str:

@@ -175,6 +175,18 @@ def test_an_empty_answer_says_for_which_time(run: Run) -> None:
     assert "No tracks from 2020-02-01 00:00 to 2020-02-02 00:00 (America/Phoenix) that fit." in done.err
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("alerts dead configs", "No dead letters.\n"),
+        ("alerts silences configs", "No silence is in force.\n"),
+        ("alerts nuisance configs", "No alert has been resolved yet.\n"),
+    ],
+)
+def test_a_table_without_rows_is_a_sentence(run: Run, line: str, expected: str) -> None:
+    assert run(line) == Done(0, "", expected)
+
+
 @pytest.mark.usefixtures("own")
 def test_what_a_sensor_of_before_has_seen_is_found_though_it_is_no_longer_registered(run: Run) -> None:
     native = Path("configs/sensors/native.toml")
