@@ -1,24 +1,33 @@
 """A seeded fuzz of every format: each message leaves a trace, none makes a decoder or a step fail, all values are bounded."""
 
+import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.faults import busy
+from benchmarks.hostile import ATTACKERS, Word, first_words, hostile_site, unmatched
 from model.messages import Messages
 from model.rejections import Reason
 from model.time import NS
 from model.units import RegisteredUnit
-from runtime.advance import beginning
-from runtime.steps import steps
+from runtime.advance import World
+from runtime.broker import Broker
+from runtime.configuration import load
+from runtime.replay import replayed
+from runtime.simulator.exercise import read_exercise
+from runtime.simulator.seeing import simulated
+from runtime.world import world_of
 from sensors.catalogue import Feed
 from sensors.decode import decode
 from sensors.formats.common import FAR_NS, TOPIC_LONGEST
 from sensors.intake import Intake
 from sensors.readings import Decoded, Place
 from sensors.repeats import Seen
-from tests.builders import T0, decoded, shipped_world
+from tests.builders import KEY, T0, decoded, shipped_world
 from tests.hostile.payloads import Fuzz
 
 COUNT = 4_000
@@ -45,10 +54,9 @@ REACH = {  # by place: the largest magnitude of its two numbers
 }
 
 
-def fuzzed(seed: int, count: int, per_s: int) -> Messages:
-    """Messages of a fuzz, so many a second."""
-    fuzz = Fuzz(CATALOGUE, seed)
-    times = T0 + NS + np.arange(count, dtype=np.int64) * (NS // per_s)
+def fuzzed(fuzz: Fuzz, count: int, start_ns: int) -> Messages:
+    """Messages of a fuzz, a hundred a second."""
+    times = start_ns + np.arange(count, dtype=np.int64) * (NS // 100)
     sent = [fuzz.message(number, int(times[number])) for number in range(count)]
     return Messages(
         times,
@@ -79,7 +87,7 @@ def assert_bounded(heard: Decoded) -> None:
 
 @pytest.fixture(scope="module")
 def batch() -> Messages:
-    return fuzzed(7, COUNT, 100)
+    return fuzzed(Fuzz(CATALOGUE, 7), COUNT, T0 + NS)
 
 
 def test_each_message_alone_leaves_a_trace_fails_no_decoder_and_gives_bounded_values(batch: Messages) -> None:
@@ -120,13 +128,36 @@ def test_a_fuzz_comes_to_the_same_in_other_batches(batch: Messages) -> None:
     assert totals(1) == totals(10)
 
 
-def test_a_fuzz_through_the_whole_pipeline_fails_no_step(batch: Messages) -> None:
-    world, batch = replace(WORLD, catalogue=CATALOGUE), batch.between(0, 600)
-    rejected: Counter[Reason] = Counter()
-    aside = []
-    for _, outcome, _ in steps(world, beginning(world, T0), batch, int(batch.received_ns[-1]) + 3 * NS):
-        rejected.update(r.reason for r in outcome.rejections)
-        aside += outcome.aside
-    assert not FAILURES & rejected.keys(), aside[:1]
-    assert not aside
+def test_a_fuzz_of_all_sensors_and_of_registered_units_fails_no_step(batch: Messages) -> None:
+    outcomes = list(replayed(replace(WORLD, catalogue=CATALOGUE), [batch.between(0, 300)]))
+    rejected = Counter(r.reason for outcome in outcomes for r in outcome.rejections)
+    assert not FAILURES & rejected.keys(), [outcome.aside for outcome in outcomes if outcome.aside][:1]
     assert len(rejected) > 10
+
+
+def test_every_alert_of_an_exercise_is_delivered_beside_a_fuzz(tmp_path: Path) -> None:
+    site = hostile_site(tmp_path, Broker("none", 1, tmp_path), lambda name: f"http://127.0.0.1:9/{name}")
+    world = world_of(load(site), KEY)
+    exercise, _ = simulated(world, busy(read_exercise(site / "exercises" / "demo.toml"), 32), T0)
+    fuzz = fuzzed(Fuzz(world.catalogue, 1, list(ATTACKERS)), 600, T0 + 2 * NS)
+    alone, beside = words_of(world, exercise), words_of(world, by_time(exercise, fuzz))
+    assert len(alone) >= 10
+    assert unmatched(alone, beside) == []
+
+
+def words_of(world: World, messages: Messages) -> list[Word]:
+    """First words to agencies of what moves."""
+    deliveries = (d for outcome in replayed(world, [messages]) for d in outcome.deliveries)
+    return first_words(((d.channel, json.loads(d.body)) for d in deliveries if d.channel.startswith("hook-")), 0)
+
+
+def by_time(first: Messages, second: Messages) -> Messages:
+    """Both, in order of receipt, without what no broker can send."""
+    both = Messages.joined([first, second])
+    order = [i for i in np.argsort(both.received_ns, kind="stable").tolist() if not both.topics[i].startswith("$")]
+    return Messages(
+        both.received_ns[order],
+        tuple(both.topics[i] for i in order),
+        tuple(both.payloads[i] for i in order),
+        both.retained[order],
+    )
