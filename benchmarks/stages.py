@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 
 from alerts.judge import AlertsState, judged, untold
 from benchmarks.publisher import Targets, places, topic_of
-from fusion.association import gated, marginals
+from fusion.association import gated, marginals, null_densities
 from fusion.layers import frames_of
 from fusion.life import carried, continued
 from fusion.order import at_rest, fuse
@@ -112,7 +112,8 @@ def main() -> None:
         state, fused = fuse(settings, sensors, world.sectors, state, later, decoded.looks, None)
     tracks = state.tracks
     seen = rows.but(observed_ns=np.full(len(rows), int(tracks.updated_ns.max()) + NS))
-    pairs = gated(settings, sensors, world.sectors, tracks, seen)
+    null = null_densities(settings, sensors, world.sectors, seen)
+    pairs = gated(sensors, world.sectors, tracks, seen, null)
     frame = frames_of(seen)
     chance = marginals(pairs, frame)
     health, nothing = unheard(len(sensors), T0), rows.take(slice(0))
@@ -154,7 +155,7 @@ def main() -> None:
             ),
             (
                 "gate",
-                timed(lambda: gated(settings, sensors, world.sectors, tracks, seen)),
+                timed(lambda: gated(sensors, world.sectors, tracks, seen, null)),
                 "KD-tree alone",
                 timed(lambda: KDTree(tracks.mean[:, :2]).query(rows.position, k=8, distance_upper_bound=50.0)),
             ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 from fusion import plates
 from fusion.coverage import false_density, undetected_density
@@ -19,6 +19,7 @@ from fusion.motion import blocks, moved, seconds
 from fusion.settings import Settings
 from geo.frames import Sectors, moved_to_sector, near_each_other
 from model.classes import CLASSES
+from model.columns import Columns, column
 from model.detections import Detections
 from model.time import NS
 from model.tracks import Tracks
@@ -53,19 +54,27 @@ class Pairs:
         return Pairs(tracks[self.track], self.detection, self.evidence)
 
 
+@dataclass(frozen=True, eq=False)
+class NullDensities(Columns):
+    """What is expected where n detections are, if no known track caused them."""
+
+    caught: Array = column(np.float64)  # (n,) chance that the sensor catches what it has in view
+    undetected: Array = column(np.float64)  # (n,) [1/m²] of detections of someone whom nobody has seen yet
+    density: Array = column(np.float64)  # (n,) [1/m²] of those, and of false alarms
+
+
 NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
 def gated(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections
+    sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, null: NullDensities
 ) -> Pairs:
     """All pairs that may belong together. No track meets another detection of the frame that it was last seen in."""
     track, detection = _near(sectors, tracks, detections)
     again = tracks.seen_ns[track] == detections.observed_ns[detection]
     again &= tracks.seen_by[track] == detections.sensor[detection]
     track, detection = track[~again], detection[~again]
-    usual = -np.log(otherwise(settings, sensors, sectors, detections))
-    seen = detectable(sensors, detections.sensor)
+    usual = -np.log(null.density)
     found = [NO_PAIRS]
     for part in blocks(len(track)):
         ours, theirs = track[part], detection[part]
@@ -75,7 +84,7 @@ def gated(
         within = np.where(weight > UNLIKELY, d2, np.inf).min(axis=0) < GATE2
         likely = reweighted(weight, log_density)[1] + usual[theirs]
         likely += _identity(tracks, ours, detections, theirs) + _alike(tracks, ours, detections, theirs)
-        caught = tracks.existence[ours] * tracks.visible[ours] * seen[theirs]
+        caught = tracks.existence[ours] * tracks.visible[ours] * null.caught[theirs]
         found.append(Pairs(ours, theirs, likely + np.log(caught / (1 - caught))).take(within))
     return Pairs(
         *(np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("track", "detection", "evidence"))
@@ -104,11 +113,13 @@ def detectable(sensors: SensorColumns, sensor: NDArray[np.int32]) -> Array:
     return np.clip(sensors.detection_probability[sensor], 0.01, 0.99)
 
 
-def otherwise(settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections) -> Array:
-    """(n,) density [1/m²] of each detection if no known track caused it: a false alarm, or someone new."""
+def null_densities(
+    settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections
+) -> NullDensities:
+    """What is expected of each of the detections if no known track caused it."""
     caught = detectable(sensors, detections.sensor)
-    new = undetected_density(settings, sensors, sectors, detections)
-    return false_density(sensors, detections.sensor) + caught * new
+    undetected = caught * undetected_density(settings, sensors, sectors, detections)
+    return NullDensities(caught, undetected, false_density(sensors, detections.sensor) + undetected)
 
 
 def bank_of(tracks: Tracks) -> tuple[Array, Array]:
@@ -131,7 +142,7 @@ def _near(sectors: Sectors, tracks: Tracks, detections: Detections) -> tuple[Row
     reach = np.sqrt(GATE2) * np.hypot(sigma.max(), own.max()) + PAD_M
     here, there = near_each_other(sectors, detections.sector, here, tracks.sector, there)
     count = min(NEIGHBOURS, len(tracks))
-    away, found = KDTree(there).query(here, k=count, distance_upper_bound=reach)
+    away, found = cKDTree(there).query(here, k=count, distance_upper_bound=reach)
     found = np.asarray(found, np.int64).reshape(len(detections), count)
     detection, rank = np.nonzero(found < len(tracks))
     track = found[detection, rank]

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
 from fusion.estimation import largest_sigma, packed
@@ -33,7 +33,7 @@ def undetected_density(settings: Settings, sensors: SensorColumns, sectors: Sect
     The steady state of a Poisson field that looks empty and that fills from outside: what was seen is no longer undetected, and
     the rest has come in since, so that someone new is expected at the edge of a view and not in its middle.
     """
-    one = sensors.take(detections.sensor)
+    one = sensors.chosen(detections.sensor)
     place = plane_from_plane(sectors, detections.sector, one.sector, detections.position)
     depth_m = np.maximum(depth_in_view_m(one, place - one.position), 1.0)
     filling = ENTERING_MPS / depth_m
@@ -51,14 +51,14 @@ def watched(
     if not len(tracks) or not len(looker):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     sigma_m = largest_sigma(packed(tracks.covariance))
-    lookers = sensors.take(looker)
+    lookers = sensors.chosen(looker)
     there, here = near_each_other(sectors, lookers.sector, lookers.position, tracks.sector, tracks.mean[:, :2])
     count = min(WATCHERS, len(looker))
     farthest = float(lookers.range_m.max()) + 2 * float(sigma_m.max())
-    _, found = KDTree(there).query(here, k=count, distance_upper_bound=farthest)
+    _, found = cKDTree(there).query(here, k=count, distance_upper_bound=farthest)
     row, rank = np.nonzero((found := np.asarray(found, np.int64).reshape(len(tracks), count)) < len(looker))
     looks = found[row, rank]
-    one = lookers.take(looks)
+    one = lookers.chosen(looks)
     place = plane_from_plane(sectors, tracks.sector[row], one.sector, tracks.mean[row, :2])
     depth = depth_in_view_m(one, place - one.position)
     chance = ndtr(depth / np.maximum(sigma_m[row], 0.1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 from fusion.estimation import distance2, inverse, packed
 from model.detections import Detections, Kind
@@ -63,7 +63,7 @@ def _candidates(
     if len(rows) < 2:
         return first, first + 1
     where = np.column_stack([detections.position[rows], APART_M * frame[rows]])
-    nearest = np.asarray(KDTree(where).query(where, k=2)[1], np.int64)[:, 1]
+    nearest = np.asarray(cKDTree(where).query(where, k=2)[1], np.int64)[:, 1]
     own = np.arange(len(rows))
     one = np.flatnonzero((nearest[nearest] == own) & (own < nearest) & (frame[rows] == frame[rows[nearest]]))
     return np.r_[first, rows[one]], np.r_[first + 1, rows[nearest[one]]]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.association import Pairs, bank_of, detectable, otherwise
-from fusion.coverage import undetected_density, watched
+from fusion.association import NullDensities, Pairs, bank_of, detectable
+from fusion.coverage import watched
 from fusion.estimation import blended, largest_sigma, packed
 from fusion.measurements import given, heading
 from fusion.motion import as_matrices, begun, blocks, collapsed, habit_of, mixed, moved, seconds
@@ -20,6 +20,7 @@ from model.world import SensorColumns
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+NO_ROWS = np.zeros(0, np.int64)
 DRIVING = 2  # the model of what keeps to roads
 EXPECTED = np.array([0.40, 0.25, 0.25, 0.04, 0.02, 0.04])  # classes, before anything is known of a track
 ON_LAND = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 1.0])  # of those, who sets off a ground sensor or a fence
@@ -32,9 +33,7 @@ STRANGER = 0.5  # how far a sensor that has never seen a track is believed to lo
 OPEN_S = 10.0  # and for this long it stays as it is
 
 
-def born(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections, unknown: Array
-) -> Tracks:
+def born(detections: Detections, null: NullDensities, unknown: Array) -> Tracks:
     """A tentative track for each detection, each of which no known track explains with probability `unknown` (n,)."""
     n = len(detections)
     passing = (detections.kind == Kind.PRESENCE) | (detections.kind == Kind.CROSSING)
@@ -43,7 +42,6 @@ def born(
     bank, weight = begun(detections.position, detections.covariance), habit_of(class_probability)
     bank, weight = heading(bank, weight, detections)
     mean, covariance = as_matrices(collapsed(bank, weight))
-    new = detectable(sensors, detections.sensor) * undetected_density(settings, sensors, sectors, detections)
     seen_by, seen_ns = np.full((n, SENSORS_KEPT), -1, np.int32), np.zeros((n, SENSORS_KEPT), np.int64)
     seen_by[:, 0], seen_ns[:, 0] = detections.sensor, detections.observed_ns
     named, read = detections.source != 0, detections.plate != 0
@@ -58,7 +56,7 @@ def born(
         covariance=covariance,
         bank=np.ascontiguousarray(bank.transpose(2, 0, 1)),
         weight=np.ascontiguousarray(weight.T),
-        existence=np.minimum(unknown * new / otherwise(settings, sensors, sectors, detections), EXISTENCE_MAX),
+        existence=np.minimum(unknown * null.undetected / null.density, EXISTENCE_MAX),
         visible=np.full(n, OPEN_SHARE),
         confirmed=np.zeros(n, np.bool_),
         class_probability=class_probability,
@@ -107,8 +105,9 @@ def continued(
             heads, lengths = starts[sides][now], sizes[sides][now]
             of = np.repeat(np.arange(len(now)), lengths)
             which = np.arange(len(of)) + np.repeat(heads - (np.cumsum(lengths) - lengths), lengths)
-            seen = detections.take(detection[which])
-            one = moved_to_sector(sectors, ours.take(whose[now]), detections.sector[detection[heads]])
+            seen = detections.chosen(detection[which])
+            one = ours if len(now) == len(ours) else ours.take(whose[now])
+            one = moved_to_sector(sectors, one, detections.sector[detection[heads]])
             one = _updated(settings, sensors, sectors, one, seen, of, chance[which])
             ours = one if len(one) == len(ours) else ours.put(whose[now], one)
         parts.append(ours)
@@ -132,7 +131,7 @@ def _updated(
     bank = moved(bank, seconds(when - ours.updated_ns))
     wide, wide_weight = (bank, weight) if len(of) == len(ours) else (bank[..., of], weight[..., of])
     later, post = given(sensors, sectors, ours, of, wide, wide_weight, seen)
-    certain = np.minimum(np.add.reduceat(chance, starts), 1.0)
+    certain = np.minimum(_sums(chance, starts), 1.0)
     bank, weight = blended(bank, (1 - certain) * weight, later, chance * post, of, starts)
     mean, covariance = as_matrices(collapsed(bank, weight))
     caught = ours.visible * detectable(sensors, seen.sensor[starts])
@@ -140,7 +139,7 @@ def _updated(
     existence = np.minimum(certain + (1 - certain) * left, EXISTENCE_MAX)
     taken = certain > 0.5
     hits = ours.hits + taken
-    told = np.add.reduceat(chance[:, None] * seen.class_likelihood, starts) + (1 - certain)[:, None] / len(CLASSES)
+    told = _sums(chance[:, None] * seen.class_likelihood, starts) + (1 - certain)[:, None] / len(CLASSES)
     source, sensor = seen.source[best], seen.sensor[best]
     named, read = taken & (source != 0), taken & (seen.plate[best] != 0)
     plates, share = ours.plates, ours.plate_share
@@ -177,8 +176,15 @@ def _updated(
 
 def _best(of: Rows, chance: Array, starts: Rows) -> Rows:
     """(n,) the likeliest row of each group."""
+    if len(starts) == len(of):
+        return starts
     order = np.lexsort((-chance, of))
     return np.asarray(order[starts])
+
+
+def _sums(values: Array, starts: Rows) -> Array:
+    """(n, …) the sum over each group of rows; a group begins at each of `starts` (n,)."""
+    return values if len(starts) == len(values) else np.add.reduceat(values, starts)
 
 
 def carried(settings: Settings, sensors: SensorColumns, tracks: Tracks, begin_ns: int, end_ns: int) -> Tracks:
@@ -193,10 +199,12 @@ def _carried(settings: Settings, sensors: SensorColumns, tracks: Tracks, begin_n
     lives_s = np.minimum(sensors.fades_s[tracks.seen_by] * np.maximum(tracks.hits - 1, 1), SURVIVAL_S)
     within_s = seconds(end_ns - np.maximum(tracks.born_ns, begin_ns))
     bank, weight = mixed(*bank_of(tracks), habit_of(tracks.class_probability), within_s)
-    start, drives = collapsed(bank, weight)[:4], weight[DRIVING] > 0.5
-    bank = moved(bank, dt)
-    if drives.any() and len(settings.roads.start):
-        bank[..., drives] = bent(settings.roads, tracks.sector[drives], start[:, drives], bank[..., drives])
+    straight = moved(bank, dt)
+    drives = np.flatnonzero(weight[DRIVING] > 0.5) if len(settings.roads.start) else NO_ROWS
+    if len(drives):
+        start = collapsed(bank[..., drives], weight[:, drives])[:4]
+        straight[..., drives] = bent(settings.roads, tracks.sector[drives], start, straight[..., drives])
+    bank = straight
     mean, covariance = as_matrices(collapsed(bank, weight))
     return tracks.but(
         updated_ns=np.full(len(tracks), end_ns, np.int64),
@@ -219,7 +227,7 @@ def unseen(sensors: SensorColumns, sectors: Sectors, tracks: Tracks, looks: Look
     looker, looked = np.unique(looks.sensor, return_counts=True)
     if not len(rows) or not len(looker):
         return tracks
-    missing = tracks.take(rows)
+    missing = tracks.chosen(rows)
     row, which, chance = watched(sensors, sectors, missing, looker)
     stranger = np.where(sensors.view_known[looker[which]], STRANGER, 0.0)
     knows = (missing.sensors[row] == looker[which][:, None]).any(axis=1)

@@ -36,31 +36,34 @@ def found_again(old: Tracks, new: Tracks, probability: Array, time_ns: int) -> R
 
 
 def changed(
-    settings: Settings, before: Tracks, after: Tracks, kept: Tracks, bounded: Tracks, begin_ns: int, end_ns: int
+    settings: Settings,
+    before: Tracks,
+    after: Tracks,
+    lasts: NDArray[np.bool_],
+    kept: Tracks,
+    fits: NDArray[np.bool_],
+    begin_ns: int,
+    end_ns: int,
 ) -> Reasons:
     """Rows for what was confirmed, lost or dropped between two scans.
 
-    `kept` are those of `after` that stay by what is known of them, `bounded` those of `kept` that there is room for.
+    `kept` are those of `after` that stay by what is known of them (`lasts`); `fits` says which of `kept` there is room for.
     """
-    was = before.id[before.confirmed & told(settings, before, begin_ns)]
-    fresh = kept.take(kept.confirmed & ~np.isin(kept.id, before.id[before.confirmed]))
-    now = told(settings, after, end_ns)
-    lost = after.take(np.isin(after.id, was) & ~now)
+    fresh = kept.chosen(kept.confirmed)
+    lost = after.chosen(~told(settings, after, end_ns))
+    lost = lost.chosen(np.isin(lost.id, before.id[before.confirmed & told(settings, before, begin_ns)]))
     unseen = end_ns - lost.seen_ns > settings.coast_ns
     lapsed = vague(settings, lost) & ~unseen
-    missed = ~unseen & ~lapsed
-    gone = after.take(~np.isin(after.id, kept.id))
-    shed = kept.take(~np.isin(kept.id, bounded.id)) if len(bounded) < len(kept) else Tracks.none()
-    return Reasons.joined(
-        [
-            _of(fresh, What.CONFIRMED, np.full(len(fresh), end_ns)),
-            _of(lost.take(unseen), What.UNSEEN, np.full(int(unseen.sum()), end_ns)),
-            _of(lost.take(lapsed), What.VAGUE, np.full(int(lapsed.sum()), end_ns)),
-            _of(lost.take(missed), What.MISSED, np.full(int(missed.sum()), end_ns)),
-            _of(gone, What.FORGOTTEN, np.full(len(gone), end_ns)),
-            _of(shed, What.SHED, np.full(len(shed), end_ns), shed.seen_by),
-        ]
-    )
+    shed = kept.chosen(~fits)
+    rows = [
+        (What.CONFIRMED, fresh.chosen(~np.isin(fresh.id, before.id[before.confirmed])), None),
+        (What.UNSEEN, lost.chosen(unseen), None),
+        (What.VAGUE, lost.chosen(lapsed), None),
+        (What.MISSED, lost.chosen(~unseen & ~lapsed), None),
+        (What.FORGOTTEN, after.chosen(~lasts), None),
+        (What.SHED, shed, shed.seen_by),
+    ]
+    return Reasons.joined([_of(some, what, np.full(len(some), end_ns), by) for what, some, by in rows if len(some)])
 
 
 def _of(tracks: Tracks, what: What, observed_ns: NDArray[np.int64], sensor: NDArray[np.int32] | None = None) -> Reasons:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion import reasons
-from fusion.association import NO_PAIRS, Pairs, gated, marginals, same_identity
+from fusion.association import NO_PAIRS, NullDensities, Pairs, gated, marginals, null_densities, same_identity
 from fusion.bias import Biases, corrected, learned
 from fusion.doubles import one_each
 from fusion.layers import frames_of, layers_of
@@ -39,25 +39,35 @@ def scanned(
     detections = detections.take(canonical_order(detections))
     detections = corrected(biases, one_each(sensors, detections, frames_of(detections)))
     frame = frames_of(detections)
-    known, unknown, pairs, chance = _followed(settings, sensors, sectors, before, detections, frame)
+    null = null_densities(settings, sensors, sectors, detections)
+    known, unknown, pairs, chance = _followed(settings, sensors, sectors, before, detections, frame, null)
     news = np.flatnonzero(unknown > UNKNOWN)
-    fresh, founded = _founded(settings, sensors, sectors, detections.take(news), frame[news], unknown[news])
+    fresh, founded = _founded(
+        settings, sensors, sectors, detections.take(news), frame[news], null.take(news), unknown[news]
+    )
     tracks = carried(settings, sensors, Tracks.joined([known, fresh]), begin_ns, end_ns)
     tracks = unseen(sensors, sectors, tracks, looks, begin_ns)
     tracks, found = stitched(settings, sectors, tracks, before, end_ns)
-    kept = tracks.take(lasting(settings, tracks, end_ns))
-    bounded = kept.take(within_bound(settings, kept))
-    why = reasons.changed(settings, before, tracks, kept, bounded, begin_ns, end_ns)
+    lasts = lasting(settings, tracks, end_ns)
+    kept = tracks.take(lasts)
+    fits = within_bound(settings, kept)
+    why = reasons.changed(settings, before, tracks, lasts, kept, fits, begin_ns, end_ns)
     seen = reasons.seen(before, detections, pairs, chance)
     return (
-        bounded,
+        kept if fits.all() else kept.take(fits),
         learned(sensors, biases, before, detections, pairs, chance),
         Reasons.joined([seen, founded, found, why]),
     )
 
 
 def _followed(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, tracks: Tracks, detections: Detections, frame: Rows
+    settings: Settings,
+    sensors: SensorColumns,
+    sectors: Sectors,
+    tracks: Tracks,
+    detections: Detections,
+    frame: Rows,
+    null: NullDensities,
 ) -> tuple[Tracks, Array, Pairs, Array]:
     """The known tracks continued; (n,) the chance that each detection has another cause; what counted, and by what chance."""
     if not len(tracks) or not len(detections):
@@ -67,7 +77,7 @@ def _followed(
     rows = np.flatnonzero(
         near | _named(tracks.source, detections.source) | _named(tracks.plates, detections.plate).any(axis=1)
     )
-    pairs = gated(settings, sensors, sectors, tracks.take(rows), detections).of(rows)
+    pairs = gated(sensors, sectors, tracks.chosen(rows), detections, null).of(rows)
     pairs = pairs.take(near[pairs.track] | same_identity(tracks, detections, pairs))
     chance = marginals(pairs, frame)
     unknown = np.maximum(1 - np.bincount(pairs.detection, chance, len(detections)), 0.0)
@@ -78,16 +88,22 @@ def _followed(
 
 
 def _founded(
-    settings: Settings, sensors: SensorColumns, sectors: Sectors, detections: Detections, frame: Rows, unknown: Array
+    settings: Settings,
+    sensors: SensorColumns,
+    sectors: Sectors,
+    detections: Detections,
+    frame: Rows,
+    null: NullDensities,
+    unknown: Array,
 ) -> tuple[Tracks, Reasons]:
     """New tracks. Detections near each other are taken frame by frame: the later may continue what the earlier began."""
     tracks, why = Tracks.none(), []
     for rows in layers_of(detections):
         near = detections.take(rows)
-        known, still, pairs, chance = _followed(settings, sensors, sectors, tracks, near, frame[rows])
+        known, still, pairs, chance = _followed(settings, sensors, sectors, tracks, near, frame[rows], null.take(rows))
         why.append(reasons.seen(tracks, near, pairs, chance))
         news = np.flatnonzero(still > UNKNOWN)
-        fresh = born(settings, sensors, sectors, near.take(news), (unknown[rows] * still)[news])
+        fresh = born(near.take(news), null.take(rows[news]), (unknown[rows] * still)[news])
         tracks = Tracks.joined([known, fresh])
         why.append(reasons.founded(fresh))
     return tracks, Reasons.joined(why)
@@ -95,6 +111,8 @@ def _founded(
 
 def _named(ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """(n,) which of our identities are among theirs; 0 is none."""
+    if not theirs.any():
+        return np.zeros(ours.shape, np.bool_)
     return np.asarray((ours != 0) & np.isin(ours, theirs))
 
 

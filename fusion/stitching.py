@@ -6,7 +6,7 @@ between "the lost one has come here" and "someone new has".
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
 from fusion import plates
@@ -35,10 +35,10 @@ def stitched(
     lost = np.flatnonzero(tracks.confirmed & (end_ns - tracks.seen_ns > UNSEEN_NS))
     if not len(found) or not len(lost):
         return tracks, Reasons.none()
-    row, past = _near(sectors, tracks.take(found), tracks.take(lost))
-    a, b = tracks.take(found[row]), tracks.take(lost[past])
-    possible = b.seen_ns < a.born_ns
-    a, b, row, past = a.take(possible), b.take(possible), row[possible], past[possible]
+    row, past = _near(sectors, tracks.chosen(found), tracks.chosen(lost))
+    possible = tracks.seen_ns[lost[past]] < tracks.born_ns[found[row]]
+    row, past = row[possible], past[possible]
+    a, b = tracks.chosen(found[row]), tracks.chosen(lost[past])
     if not len(row):
         return tracks, Reasons.none()
     b = moved_to_sector(sectors, b, a.sector)
@@ -95,7 +95,7 @@ def _near(sectors: Sectors, found: Tracks, lost: Tracks) -> tuple[NDArray[np.int
     reach = REACH_SIGMAS * np.hypot(sigma.max(), own.max())
     count = min(NEIGHBOURS, len(lost))
     here, gone = near_each_other(sectors, found.sector, found.mean[:, :2], lost.sector, lost.mean[:, :2])
-    _, there = KDTree(gone).query(here, k=count, distance_upper_bound=reach)
+    _, there = cKDTree(gone).query(here, k=count, distance_upper_bound=reach)
     there = np.asarray(there, np.int64).reshape(len(found), count)
     new, rank = np.nonzero(there < len(lost))
     return new, there[new, rank]

@@ -6,7 +6,7 @@ is that of one row. Rows are chosen, joined and created here, once, for every su
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +30,41 @@ class Columns:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """By name, in the order of declaration."""
-        return vars(self)
+        return {f: getattr(self, f) for f in self.__dataclass_fields__} if "_chosen" in vars(self) else vars(self)
 
     def __len__(self) -> int:
-        return len(next(iter(vars(self).values())))
+        chosen = vars(self).get("_chosen")
+        return len(chosen[1]) if chosen else len(next(iter(vars(self).values())))
+
+    if not TYPE_CHECKING:  # for mypy, the columns that a type declares are all that it has
+
+        def __getattr__(self, name: str) -> NDArray[Any]:
+            """A column of rows that `chosen` chose, the first time it is asked for."""
+            chosen = vars(self).get("_chosen")
+            if chosen is None or name not in self.__dataclass_fields__:
+                raise AttributeError(f"{type(self).__name__} has no {name}.")
+            vars(self)[name] = column = getattr(chosen[0], name)[chosen[1]]
+            return column
 
     def take(self, rows: Any) -> Self:
         """The rows chosen by a mask, an index array or a slice."""
         if isinstance(rows, np.ndarray) and rows.dtype == np.bool_:
             rows = np.flatnonzero(rows)  # once, and not once per column
-        return self._of({name: a[rows] for name, a in vars(self).items()})
+        return self._of({name: a[rows] for name, a in self.arrays().items()})
+
+    def chosen(self, rows: NDArray[Any]) -> Self:
+        """The rows chosen by a mask or an index array, each column taken when it is first asked for.
+
+        For rows of which few columns are needed. They hold on to these here, so what is kept is made by `take`.
+        """
+        made = object.__new__(type(self))
+        vars(made)["_chosen"] = (self, np.flatnonzero(rows) if rows.dtype == np.bool_ else rows)
+        return made
 
     def put(self, rows: Any, other: Self) -> Self:
         """A copy whose `rows` are those of `other`."""
-        changed = {name: a.copy() for name, a in vars(self).items()}
-        for name, a in vars(other).items():
+        changed = {name: a.copy() for name, a in self.arrays().items()}
+        for name, a in other.arrays().items():
             changed[name][rows] = a
         return self._of(changed)
 
@@ -52,9 +72,9 @@ class Columns:
         """The same rows with some columns exchanged."""
         count = len(self)
         for name, a in changed.items():
-            if name not in vars(self) or len(a) != count:
+            if name not in self.__dataclass_fields__ or len(a) != count:
                 raise ValueError(f"{type(self).__name__} has {count} rows, and no column {name} of {len(a)}.")
-        return self._of(vars(self) | changed)
+        return self._of(self.arrays() | changed)
 
     @classmethod
     def none(cls) -> Self:
@@ -77,7 +97,8 @@ class Columns:
             return cls.none()
         if len(parts) == 1:
             return parts[0]
-        return cls._of({name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])})
+        arrays = [p.arrays() for p in parts]
+        return cls._of({name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]})
 
     @classmethod
     def _of(cls, arrays: dict[str, NDArray[Any]]) -> Self:

@@ -377,3 +377,17 @@ def test_scans_say_which_of_those_before_them_they_make_void() -> None:
     _, scans = run(walk(range(10)), walk(range(12, 20)))
     for before, after in pairwise(scans):
         assert after.after_ns <= before.time_ns < after.time_ns or after.time_ns <= before.time_ns
+
+
+def test_rows_that_are_chosen_are_those_that_are_taken() -> None:
+    rows = detections(np.arange(5.0), np.arange(10.0).reshape(5, 2))
+    for which in (np.array([3, 0, 0]), np.array([True, False, True, False, True]), np.zeros(0, np.int64)):
+        chosen, taken = rows.chosen(which), rows.take(which)
+        assert len(chosen) == len(taken)
+        again = np.arange(len(taken))[::-1]
+        for one, other in ((chosen.chosen(again), taken.take(again)), (chosen, taken)):
+            for name, column in other.arrays().items():
+                assert np.array_equal(one.arrays()[name], column)
+        assert list(chosen.arrays()) == list(rows.arrays())
+    with pytest.raises(AttributeError):
+        _ = rows.chosen(np.array([0])).nothing  # type: ignore[attr-defined]
