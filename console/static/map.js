@@ -1,6 +1,6 @@
 // The map: what stands is drawn by MapLibre, what moves by a canvas above it, so that thousands of tracks cost a few milliseconds.
 
-import { Map as Chart, setWorkerUrl } from "./vendor/maplibre-gl.mjs";
+import { Map as Chart, NavigationControl, ScaleControl, setWorkerUrl } from "./vendor/maplibre-gl.mjs";
 import { $, el, redraw } from "./dom.js";
 import * as list from "./list.js";
 import { get } from "./server.js";
@@ -25,7 +25,9 @@ export async function start(site) {
   const scene = (stands = await get("scene"));
   setWorkerUrl(new URL("./vendor/maplibre-gl-worker.mjs", import.meta.url).href);
   const bounds = extent(scene);
-  chart = new Chart({ container: "map", locale: { "Map.Title": t("map") }, style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0 });
+  chart = new Chart({ container: "map", locale: { "Map.Title": t("map") }, style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0, locale: { "NavigationControl.ZoomIn": t("zoom_in"), "NavigationControl.ZoomOut": t("zoom_out") } });
+  chart.addControl(new ScaleControl({ maxWidth: 120 }), "top-left");
+  chart.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
   chart.touchZoomRotate.disableRotation();
   chart.keyboard.disableRotation();
   canvas = el("canvas", { "aria-hidden": "true" });

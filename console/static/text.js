@@ -151,6 +151,8 @@ const TABLE = {
   time_in: ["time ({0})", "hora ({0})"],
   none_raised: ["No alert was raised.", "No se emitió ninguna alerta."],
   more: ["More", "Más"],
+  zoom_in: ["Zoom in", "Acercar"],
+  zoom_out: ["Zoom out", "Alejar"],
   no_silences: ["No silence is in force.", "No hay silencios vigentes."],
   no_notes: ["There are no notes.", "No hay notas."],
   none_rejected: ["Everything could be used.", "Todo se pudo usar."],

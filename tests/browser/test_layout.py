@@ -67,6 +67,13 @@ def test_an_hour_is_asked_for_in_the_sites_time(desk: Desk) -> None:
         assert desk.page.evaluate(asked, [zone, field]) == instant, (zone, field)
 
 
+def test_the_map_has_a_scale_and_is_enlarged_by_buttons_too(desk: Desk) -> None:
+    scale = desk.page.inner_text("#map .maplibregl-ctrl-scale")
+    assert scale.endswith("m")
+    desk.page.click("#map button[aria-label='Zoom in']")
+    until(lambda: desk.page.inner_text("#map .maplibregl-ctrl-scale") != scale, "the scale follows")
+
+
 def test_on_a_phone_the_layers_are_folded_and_the_list_is_beside_the_map_only(desk: Desk) -> None:
     desk.page.set_viewport_size({"width": 390, "height": 844})
     until(lambda: not desk.page.evaluate("document.querySelector('#layers').open"), "they are folded")
