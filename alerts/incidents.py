@@ -39,6 +39,7 @@ HURRYING_MPS = 2.0  # and what went nobody knows how, at most
 STRAYING = 0.35  # what is lost may be off its course by this share of its way
 FASTEST_MPS = 80.0  # a vehicle between two readings of its plate
 CLOCKS_S = 60.0  # by so much two readers' clocks differ, or a report lags behind the vehicle
+STORM_SHARE = 0.25  # of the incidents that make a storm: so many an event's own sensors raise before it is gathered
 UNSEEN_S = 5.0  # who was not seen for so long may be found again under another name
 LOST_S = 300.0  # and for so long after
 PLACE = ("sector", "x", "y", "sigma", "vx", "vy", "v_sigma", "first", "event", "lost", "last", "open")
@@ -162,7 +163,7 @@ def grouped(
         if home is not None:
             book.put(_joined(ground, rule, home, event, now_ns))
             continue
-        fresh = _raised(ground, rule, event, now_ns, _storm(ground, book, rule, now_ns))
+        fresh = _raised(ground, rule, event, now_ns, _storm(ground, book, rule, event, now_ns))
         fresh = replace(fresh, muted=reason_to_mute(ground, silences, book.incidents.values(), fresh, now_ns))
         fresh = with_own_silences(silences, fresh, now_ns)
         alert = revised(ground, fresh, Why.RAISED, event.observed_ns, now_ns)
@@ -188,14 +189,14 @@ def _home(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> 
         if is_open(incident) or (ours and event.observed_ns <= incident.last_ns) or _comes_back(incident, event):
             return incident
     if event.kind in ALONE or event.kind is EventKind.WATCHED_PLATE:
-        return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
+        return _gathering(book, rule) if _storm(ground, book, rule, event, now_ns) else None
     for near in book.near(rule, event):
         incident = book.whole(near)
         same = all(h.rule == rule.id and h.zone == event.zone for h in incident.happenings)
         goes_on = is_open(incident) or _comes_back(incident, event)
         if goes_on and not incident.storm and (same or not (rule.apart or _stands_apart(ground, incident))):
             return incident
-    return _gathering(book, rule) if _storm(ground, book, rule, now_ns) else None
+    return _gathering(book, rule) if _storm(ground, book, rule, event, now_ns) else None
 
 
 def could_reach(incident: Incident, lat: float, lon: float, at_ns: int) -> bool:
@@ -224,17 +225,24 @@ def _stands_apart(ground: Ground, incident: Incident) -> bool:
     return first.kind in ALONE or (first.rule in ground.rule_of and ground.rule_of[first.rule].apart)
 
 
-def _storm(ground: Ground, book: Book, rule: Rule, now_ns: int) -> bool:
-    """Has a rule raised more than anybody could read one by one?"""
+def _storm(ground: Ground, book: Book, rule: Rule, event: Event, now_ns: int) -> bool:
+    """Has a rule raised more than anybody could read one by one, a good part of it by the sensors of this event?
+
+    Sensors that raise next to nothing have no part in a storm: else one that errs or lies would hide what all others see.
+    """
     most = ground.habits.storm_incidents
     if not most or len(book.incidents) < most:
         return False
-    lately = (
+    lately = [
         i
         for i in book.incidents.values()
         if now_ns - i.raised_ns <= ground.habits.storm_ns and i.happenings[0].rule == rule.id and not i.split_from
-    )
-    return sum(1 for _ in lately) >= most
+    ]
+    if len(lately) < most:
+        return False
+    sensors = {e.sensor for e in event.evidence}
+    part = sum(1 for i in lately if any(e.sensor in sensors for e in i.evidence))
+    return not sensors or part >= most * STORM_SHARE
 
 
 def _gathering(book: Book, rule: Rule) -> Incident | None:

@@ -46,7 +46,7 @@ Word = tuple[str, dict[str, Any]]  # a channel, and what came over it
 
 MIB = 1 << 20
 LEAD_S, TRAIL_S = 10, 20  # the exercise begins before the fuzz and ends after it
-SETTLE_S = 900.0
+SETTLE_S = 3 * 3600.0  # for what is behind when the fuzz ends
 SERVICES_OWN = ("silent_sensor", "coverage_gap", "tampered_sensor", "system_fault")
 ATTACKERS = ("mole-radar", "mole-native", "mole-camera", "mole-ground", "mole-reader")
 SENSORS = """
