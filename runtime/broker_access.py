@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from paho.mqtt.client import topic_matches_sub
 
-from runtime.crosscheck import NATIVE
+from runtime.crosscheck import NATIVE, speakers_of, written_units
 from runtime.entries import Configuration
 from runtime.mistakes import Mistake
 from runtime.schema import FeedEntry, MqttAnchor, MqttChannel
@@ -115,13 +115,21 @@ def _sensors(c: Configuration) -> Iterator[Grant]:
 
 
 def _units(c: Configuration) -> Iterator[Grant]:
-    about = "Units of ours: whoever has this password can say that any unit is anywhere, and so explain a track away."
-    yield Grant("units", PUBLISHER, about, "site.toml", "", writes=(f"marchwarden/{c.site.site.name}/units/+",))
+    """Each with a topic that is its own: on the native feed, and those that state one."""
+    for at in written_units(c):
+        unit, topics = at.value, tuple[str, ...]()
+        if unit.topic:
+            topics = (unit.topic, f"{unit.topic}/#")
+        elif unit.feed == NATIVE:
+            topics = (f"marchwarden/{c.site.site.name}/units/{unit.id}",)
+        if topics:
+            about = f"Unit {unit.id}: whoever has this password can say where it is, and so explain a track."
+            yield Grant(unit.broker_user or f"unit-{unit.id}", PUBLISHER, about, at.file, at.entry, writes=topics)
 
 
 def _feeds(c: Configuration) -> Iterator[Grant]:
     named = defaultdict[str, list[str]](list)
-    for at in c.sensors:
+    for at in speakers_of(c):
         if not at.value.topic:
             named[at.value.feed].append(at.value.id)
     for feed in c.site.feed:
@@ -142,8 +150,8 @@ def _about_feed(feed: FeedEntry, sensors: list[str]) -> str:
         return about
     names = ", ".join(sensors[:SHOWN]) + (f" and {len(sensors) - SHOWN} more" if len(sensors) > SHOWN else "")
     return (
-        f"{about} One topic for several sensors: whoever has this password can speak for each of {names}. "
-        "Give a sensor a `topic` of its own where that is too much."
+        f"{about} One topic for several: whoever has this password can speak for each of {names}. "
+        "Give each a `topic` of its own where that is too much."
     )
 
 

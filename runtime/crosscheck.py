@@ -18,6 +18,7 @@ from runtime.schema import (
     MqttAnchor,
     SensorEntry,
     Severity,
+    UnitEntry,
 )
 from sensors.plates import normalised
 from sensors.watchlist import texts_near
@@ -100,9 +101,19 @@ def source_of(sensor: SensorEntry) -> str:
     return source.lower() if re.fullmatch(EUI, source) else source
 
 
-def feed_of(sensor: SensorEntry) -> str:
-    """The feed whose messages count for a sensor: one of its own where it states a topic of its own."""
-    return f"{sensor.feed}:{sensor.topic}" if sensor.topic else sensor.feed
+def feed_of(entry: SensorEntry | UnitEntry) -> str:
+    """The feed whose messages count for a sensor or a unit: one of its own where it states a topic of its own."""
+    return f"{entry.feed}:{entry.topic}" if entry.topic else entry.feed
+
+
+def written_units(c: Configuration) -> list[Written[UnitEntry]]:
+    """The units, and where each is written."""
+    return [Written(unit, "site.toml", f"unit {unit.id!r}") for unit in c.site.unit]
+
+
+def speakers_of(c: Configuration) -> list[Written[SensorEntry] | Written[UnitEntry]]:
+    """All that speak on feeds: sensors and units."""
+    return [*c.sensors, *written_units(c)]
 
 
 def _console(reading: Reading, c: Configuration) -> None:
@@ -133,7 +144,7 @@ def _feeds(reading: Reading, c: Configuration) -> None:
     feeds = [(f.id, f.topic) for f in c.site.feed] + [(NATIVE, f"marchwarden/{c.site.site.name}")]
     _doubles(reading, "feed id", (("site.toml", f"feed {id!r}", "id", id) for id, _ in feeds))
     places = {id: ("site.toml", f"feed {id!r}") for id, _ in feeds}
-    own = {feed_of(w.value): w for w in c.sensors if w.value.topic}
+    own = {feed_of(w.value): w for w in speakers_of(c) if w.value.topic}
     feeds += [(id, w.value.topic) for id, w in own.items()]
     places |= {id: (w.file, w.entry) for id, w in own.items()}
     for feed in c.site.feed:
@@ -165,18 +176,22 @@ def _feeds(reading: Reading, c: Configuration) -> None:
 
 def _units(reading: Reading, c: Configuration) -> None:
     """Each unit speaks on a feed that carries units, under a name that is nobody else's there."""
-    places = [("site.toml", f"unit {u.id!r}", u) for u in c.site.unit]
-    _doubles(reading, "unit id", ((file, entry, "id", u.id) for file, entry, u in places))
-    _doubles(reading, "unit", ((file, entry, "source", f"{u.feed}/{u.source or u.id}") for file, entry, u in places))
+    units = written_units(c)
+    _doubles(reading, "unit id", ((w.file, w.entry, "id", w.value.id) for w in units))
+    sources = ((w.file, w.entry, "source", f"{w.value.feed}/{w.value.source or w.value.id}") for w in units)
+    _doubles(reading, "unit", sources)
     formats = {f.id: f.format for f in c.site.feed} | {NATIVE: "native"}
-    for file, entry, unit in places:
-        if unit.feed not in formats:
-            if not reading.may_exist(unit.feed, "feed"):
-                wrong = f"There is no feed {unit.feed!r}."
-                reading.wrong(file, entry, "feed", wrong, nearest(unit.feed, list(formats)))
-        elif formats[unit.feed] not in ("native", "cot"):
+    for at in units:
+        unit = at.value
+        if not _refers(reading, at, "feed", unit.feed, formats, "feed"):
+            continue
+        if formats.get(unit.feed, "cot") not in ("native", "cot"):
             wrong = f"{unit.feed!r} carries no units: its format is {formats[unit.feed]}."
-            reading.wrong(file, entry, "feed", wrong, "Name 'native', or a feed of format 'cot'.")
+            reading.wrong(at.file, at.entry, "feed", wrong, "Name 'native', or a feed of format 'cot'.")
+        for field in ("topic", "source") if unit.feed == NATIVE else ():
+            if getattr(unit, field) not in ("", unit.id):
+                wrong = "is not for the native feed, which has a topic for each unit already."
+                reading.wrong(at.file, at.entry, field, wrong, f"Leave it out: the native topic is …/units/{unit.id}.")
 
 
 def _doubles(reading: Reading, what: str, entries: Iterable[tuple[str, str, str, str]]) -> None:

@@ -229,8 +229,12 @@ class UnitEntry(Strict):
     source: str = Field(
         "",
         max_length=256,
-        description="As it names itself there: the last part of its topic, or its uid; empty: its id",
+        description="For cot: its uid; empty: its id",
     )
+    topic: Topic = Field(
+        "", description="For cot: a topic prefix of its own, in place of the feed's: only it counts there"
+    )
+    broker_user: BrokerUser = Field("", description=f"{BROKER_USER}unit-<id>")
     tracks_max: Annotated[int, Field(ge=1, le=50)] = Field(
         4, description="Its people and vehicles at most: with more tracks about it, it explains none of them"
     )

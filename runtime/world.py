@@ -21,7 +21,7 @@ from model.time import ns_from_seconds
 from model.units import RegisteredUnit
 from model.world import SensorColumns
 from runtime.advance import World
-from runtime.crosscheck import NATIVE, feed_of, source_of
+from runtime.crosscheck import NATIVE, feed_of, source_of, speakers_of
 from runtime.entries import Configuration, Drawn
 from runtime.ruleset import rules_of, schedules_of
 from runtime.schema import Agency as AgencyEntry
@@ -198,21 +198,19 @@ def catalogue_of(c: Configuration, sectors: Sectors, plate_key: bytes) -> Catalo
         plate_key=plate_key,
         index_of={(feed_of(e), source_of(e)): row for row, e in enumerate(entries)},
         row_of_id={e.id: row for row, e in enumerate(entries)},
-        unit_of={(u.feed, u.source or u.id): u.id for u in c.site.unit},
+        unit_of={(feed_of(u), u.source or u.id): u.id for u in c.site.unit},
         **_gateways(c, entries),
     )
 
 
 def feeds_of(c: Configuration) -> tuple[Feed, ...]:
-    """Every feed with its subscriptions, and those of sensors with topics of their own; the native one is always there."""
+    """Every feed, the native one first, and one for each sensor or unit with a topic of its own, with their subscriptions."""
     said = [(NATIVE, "native", f"marchwarden/{c.site.site.name}"), *((f.id, f.format, f.topic) for f in c.site.feed)]
     formats = {id: format for id, format, _ in said}
-    own = {
-        feed_of(e): (formats[e.feed], e.topic) for e in (w.value for w in c.sensors) if e.topic and e.feed in formats
-    }
-    said += [(id, format, topic) for id, (format, topic) in own.items()]
+    own = {feed_of(e): (e.feed, e.topic) for e in (w.value for w in speakers_of(c)) if e.topic and e.feed in formats}
     entries = {f.id: f for f in c.site.feed}
     bare = [_feed(entries.get(id), id, format, topic) for id, format, topic in said]
+    bare += [_feed(entries.get(base), id, formats[base], topic) for id, (base, topic) in own.items()]
     return tuple(replace(f, subscriptions=FORMATS[f.format].subscriptions(f)) for f in bare)
 
 
@@ -220,7 +218,8 @@ def _feed(entry: FeedEntry | None, id: str, format: str, topic: str) -> Feed:
     """A feed, as its entry says where it has one."""
     if entry is None:
         return Feed(id, format, topic, ())
-    return Feed(id, format, topic, (), entry.server, tuple(entry.unit_types), entry.alert_unregistered)
+    server = entry.server if id == entry.id else ""  # a topic of its own is at the broker
+    return Feed(id, format, topic, (), server, tuple(entry.unit_types), entry.alert_unregistered)
 
 
 def warnings_of(world: World) -> list[str]:

@@ -58,7 +58,7 @@ def border_patrol(broker: GuardedBroker) -> Client:
     return Client("agency-border-patrol", broker.outer, (AGENCY,))
 
 
-@pytest.mark.parametrize("user", ["sensor-radar-west", "feed-frigate", "units", "agency-sheriff-cochise"])
+@pytest.mark.parametrize("user", ["sensor-radar-west", "feed-frigate", "unit-ranger-2", "agency-sheriff-cochise"])
 def test_nobody_but_the_service_can_forge_an_alert(broker: GuardedBroker, user: str) -> None:
     with border_patrol(broker) as agency:
         for topic, retain in ((AGENCY, False), (AGENCY, True), (f"{AGENCY}/supervisor", False)):
@@ -96,6 +96,16 @@ def test_a_sensor_speaks_for_itself_alone(broker: GuardedBroker) -> None:
             sensor.publish(f"{SITE}/detections/radar-west", b"own")
         until(lambda: ours.got, "its own message arrived")
         assert ours.got == [(f"{SITE}/detections/radar-west", b"own")]
+
+
+def test_a_unit_speaks_for_itself_alone(broker: GuardedBroker) -> None:
+    with Client("marchwarden", broker.inner, reads=(f"{SITE}/units/+", f"{SITE}/detections/+")) as ours:
+        for topic in (f"{SITE}/units/ranger-3", f"{SITE}/units/ranger-2/x", f"{SITE}/detections/radar-west"):
+            try_to_publish(broker, "unit-ranger-2", topic, b"{}")
+        with Client("unit-ranger-2", broker.outer) as unit:
+            unit.publish(f"{SITE}/units/ranger-2", b"own")
+        until(lambda: ours.got, "its own message arrived")
+        assert ours.got == [(f"{SITE}/units/ranger-2", b"own")]
 
 
 def test_who_listens_to_everything_hears_only_what_is_his(broker: GuardedBroker) -> None:
@@ -247,7 +257,7 @@ def test_a_message_on_a_topic_of_its_own_counts_only_for_that_sensor(tmp_path: P
     ("file", "old", "new", "wrong"),
     [
         ("agencies.toml", f'topic = "{AGENCY}"', 'topic = "frigate/alerts"', "alerts could be forged there"),
-        ("agencies.toml", f'topic = "{AGENCY}"', f'topic = "{SITE}/units/x"', "alerts could be forged there"),
+        ("agencies.toml", f'topic = "{AGENCY}"', f'topic = "{SITE}/units/ranger-2"', "alerts could be forged there"),
         ("agencies.toml", f'topic = "{AGENCY}"', 'topic = "a\\ntopic readwrite #"', "a line break"),
         ("agencies.toml", f'topic = "{AGENCY}"', 'topic = "$marchwarden/action"', "the broker's own"),
         ("site.toml", 'topic = "openalpr"', 'topic = "$marchwarden"', "the broker's own"),

@@ -11,8 +11,11 @@ from model.alerts import EventKind
 from model.faults import FaultKind
 from model.rejections import Reason
 from model.time import NS, iso_from_ns
+from runtime.broker_access import grants_of, users_of
+from runtime.configuration import load
 from runtime.replay import replayed
-from tests.builders import CONFIGS, T0, messages, shipped_world
+from runtime.world import world_of
+from tests.builders import CONFIGS, KEY, T0, decoded, messages, shipped_world
 from tests.unit.test_configuration import change, mistakes
 
 WORLD = shipped_world()
@@ -128,6 +131,8 @@ def test_an_honest_patrol_explains_its_own_track_and_no_other() -> None:
         ('id = "x"\nfeed = "nativ"', "Did you mean 'native'?"),
         ('id = "ranger-2"', "'ranger-2' is there already, as unit id"),
         ('id = "x"\nsource = "ranger-2"', "'native/ranger-2' is there already"),
+        ('id = "x"\nsource = "y"', "Leave it out: the native topic is …/units/x"),
+        ('id = "x"\ntopic = "cot/x"', "Leave it out: the native topic is …/units/x"),
         ('id = "x"\ntracks_max = 0', "tracks_max"),
     ],
 )
@@ -135,3 +140,45 @@ def test_the_units_of_a_site_are_checked(more: str, expected: str, tmp_path: Pat
     shutil.copytree(CONFIGS, tmp_path / "site")
     change(tmp_path / "site", "site.toml", "[fusion]", f"[[unit]]\n{more}\n\n[fusion]")
     assert any(expected in each for each in mistakes(tmp_path / "site"))
+
+
+BRAVO = """
+[[feed]]
+id = "tak"
+format = "cot"
+topic = "cot"
+
+[[unit]]
+id = "bravo-6"
+feed = "tak"
+source = "ANDROID-1"
+topic = "patrols/bravo-6"
+
+[[unit]]
+id = "bravo-7"
+feed = "tak"
+source = "ANDROID-2"
+
+[fusion]"""
+
+
+def test_a_unit_with_a_topic_of_its_own_is_heard_there_alone_and_has_a_user_of_its_own(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS, tmp_path / "site")
+    change(tmp_path / "site", "site.toml", "[fusion]", BRAVO)
+    change(tmp_path / "site", "site.toml", "# username", "username")
+    configuration = load(tmp_path / "site")
+    catalogue = world_of(configuration, KEY).catalogue
+
+    def heard(topic: str, uid: str) -> list[str]:
+        times = f'time="{iso_from_ns(T0)}" stale="{iso_from_ns(T0 + 60 * NS)}"'
+        event = f'<event uid="{uid}" type="a-f-G-U-C" {times}><point lat="31.34" lon="-110.6" ce="5"/></event>'
+        return [u.unit for u in decoded(catalogue, messages((1.0, topic, event.encode()))).units]
+
+    assert heard("patrols/bravo-6", "ANDROID-1") == ["bravo-6"]
+    assert heard("cot/bridge", "ANDROID-2") == ["bravo-7"]
+    assert heard("cot/bridge", "ANDROID-1") == heard("patrols/bravo-6", "ANDROID-2") == []
+    users = users_of(grants_of(configuration))
+    assert list(users["unit-bravo-6"].writes) == ["patrols/bravo-6", "patrols/bravo-6/#"]
+    assert list(users["unit-ranger-2"].writes) == [f"{SITE}/units/ranger-2"]
+    assert {"units", "unit-bravo-7"} & users.keys() == set()
+    assert {"patrols/bravo-6/#", "cot/#"} <= users["marchwarden"].reads.keys()
