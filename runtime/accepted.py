@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from pydantic import BaseModel
 
+from model.stored import CHECKSUM, is_whole, with_checksum
 from model.time import iso_from_ns
 from runtime.configuration import load
 from runtime.entries import Configuration, SourceFiles
@@ -74,7 +75,7 @@ def accept(c: Configuration, now_ns: int) -> Accepted:
     folder = c.state / FOLDER / manifest.digest
     for name, file in manifest.files.items():
         _write_where_different(folder / file.copy, c.sources.contents[name])
-    _write_where_different(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    _write_where_different(folder / MANIFEST, with_checksum(msgspec.json.format(msgspec.json.encode(manifest))))
     _point_to(folder)
     _remove_older(folder)
     return _accepted(c, folder, manifest)
@@ -194,10 +195,12 @@ def _kept_manifest(state: Path) -> _Manifest | None:
     """What the link leads to; None where there is nothing, or nothing that can be read."""
     path = state / FOLDER / LINK / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        data = path.read_bytes()
+        manifest = msgspec.json.decode(data, type=_Manifest)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return manifest if manifest.version == VERSION else None
+    whole = is_whole(data) or CHECKSUM not in data  # the first ones had none
+    return manifest if whole and manifest.version == VERSION else None
 
 
 def _checked(path: Path, sha256: str) -> bytes:

@@ -112,3 +112,12 @@ def test_the_state_is_found_whatever_is_wrong_with_site_toml(tmp_path: Path, tex
     if text is not None:
         (tmp_path / "site.toml").write_bytes(text.encode("latin-1"))
     assert state_folder(tmp_path) == tmp_path / state
+
+
+def test_a_manifest_whose_time_has_changed_is_not_believed(tmp_path: Path) -> None:
+    site = site_at(tmp_path)
+    time = accept_at(site).time.encode()
+    path = site / "state" / "configuration" / "accepted" / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(time, b"2027" + time[4:]))
+    with pytest.raises(AcceptedDamaged):
+        accepted(site)
