@@ -27,11 +27,11 @@ from console.guard import (
     TheDesk,
     person_of,
 )
-from console.live import stream
+from console.live import STREAMS_MAX, stream
 from console.people import LOCAL, ROLES, Person
 from console.records import DEVICE_S
 from console.report import shift_report
-from console.scope import tracks_for
+from console.scope import UNKNOWN, subjects_of, tracks_for
 from console.throttle import SignInThrottle
 from history.store import Query as Asked
 from model.faults import FaultKind, fault_of
@@ -321,7 +321,12 @@ class SilenceGiven(Given):
 def silences(desk: TheDesk, person: Seeing) -> list[dict[str, Any]]:
     """Those in force, that concern your agency."""
     found: list[dict[str, Any]] = desk.status().get("silences", [])
-    return [s for s in found if s["matchers"].get("agency", "") in ("", person.agency) or not person.agency]
+    return [s for s in found if not person.agency or _whose(s) in ("", person.agency)]
+
+
+def _whose(silence: dict[str, Any]) -> str:
+    """The agency that it concerns alone: that made it, or whose incidents it names; empty: none."""
+    return str(silence.get("agency") or silence["matchers"].get("agency", ""))
 
 
 @router.post("/silences", operation_id="silence", responses={409: {"description": "It cannot be done, and why"}})
@@ -341,7 +346,7 @@ async def silence(desk: TheDesk, person: Silencing, said: SilenceGiven) -> Done:
 async def unsilence(desk: TheDesk, person: Silencing, key: Annotated[str, Path(max_length=40)]) -> Done:
     """End a silence before its time."""
     ours = [s for s in await run_in_threadpool(silences, desk, person) if s["silence"] == key]
-    if not ours or (person.agency and ours[0]["matchers"].get("agency") != person.agency):
+    if not ours or (person.agency and _whose(ours[0]) != person.agency):
         raise HTTPException(404, "There is no such silence, or it is not your agency's.")
     return await _done(desk, person, "unsilence", "", {"to": key, "agency": person.agency})
 
@@ -389,13 +394,11 @@ def history_tracks(
         raise HTTPException(503, "The audit log cannot be written, and nobody looks at the past without a trace.")
     table = _asked(desk, Asked("tracks", from_ns, to_ns, limit=ROWS_MAX))
     rows = table.select(["time_ns", "track", "lat", "lon", "class"]).to_pylist()
-    subjects = frozenset(
-        s for r in desk.outbox.incidents(agency=person.agency, since_ns=from_ns) for s in r["subjects"]
-    )
+    subjects = subjects_of(desk.outbox.incidents(agency=person.agency, since_ns=from_ns))
     seen = tracks_for(desk.areas, person.agency, [[r["track"], r["lat"], r["lon"], r] for r in rows], subjects)
     tracks: dict[str, dict[str, Any]] = {}
-    for name, lat, lon, row in seen:
-        track = tracks.setdefault(name, {"track": name, "class": row["class"], "at": []})
+    for (name, lat, lon, row), classed in seen:
+        track = tracks.setdefault(name, {"track": name, "class": row["class"] if classed else UNKNOWN, "at": []})
         track["at"].append([row["time_ns"] // NS, round(lat, 6), round(lon, 6)])
     return {"from": iso_from_ns(from_ns), "to": iso_from_ns(to_ns), "tracks": list(tracks.values())}
 
@@ -488,7 +491,8 @@ def report(
     operation_id="stream",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {"text/event-stream": {}}, "description": "Server-Sent Events: incident, picture, status"}
+        200: {"content": {"text/event-stream": {}}, "description": "Server-Sent Events: incident, picture, status"},
+        429: {"description": "The account has too many of them"},
     },
 )
 async def live(
@@ -498,6 +502,8 @@ async def live(
     last_event_id: Annotated[str, Header()] = "",
 ) -> StreamingResponse:
     """All that happens from now on. `Last-Event-ID`, or `after`, says which revision of an incident was the last that you had."""
+    if request.app.state.hub.listening[person.id] >= STREAMS_MAX:
+        raise HTTPException(429, f"This account has {STREAMS_MAX} pages open; close some.")
     number = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 19 else after
     return StreamingResponse(
         stream(request.app.state.hub, person, number, lambda: person_of(request) == person),

@@ -6,6 +6,7 @@ says where it stood (`Last-Event-ID`) and misses nothing; the number outlives a 
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from console.desk import Desk
 from console.people import May, Person
-from console.scope import tracks_for
+from console.scope import Subjects, subjects_of, tracks_for, without_class
 from model.liveness import ALIVE, DOWN
 from model.stored import is_whole
 from model.time import NS, iso_from_ns
@@ -22,6 +23,7 @@ from model.time import NS, iso_from_ns
 POLL_S = 0.1
 STATUS_S = 5.0
 SESSION_S = 1.0  # how often a stream looks whether its session lasts
+STREAMS_MAX = 150  # of one account: it cannot take all of the console's connections
 ALIVE_S = 15.0  # a comment at least this often, so that both ends notice a dead connection
 NOTHING: dict[str, Any] = {"time": None, "tracks": [], "units": []}
 
@@ -39,9 +41,10 @@ class Hub:
         self.pictures = 0  # how many there have been
         self._file = (0, 0)
         self.change = asyncio.Event()  # set once there is more than there was when it was made
-        self._subjects: dict[str, tuple[int, frozenset[str]]] = {}
+        self._subjects: dict[str, tuple[int, Subjects]] = {}
         self._encoded: dict[str, tuple[tuple[int, int], asyncio.Task[bytes]]] = {}
         self.status_event = b""
+        self.listening = Counter[str]()  # how many streams each account has open
         self._status_at = -STATUS_S
 
     async def run(self) -> None:
@@ -102,16 +105,17 @@ class Hub:
 
     def _encode(self, agency: str, picture: dict[str, Any]) -> bytes:
         tracks = tracks_for(self._desk.areas, agency, picture["tracks"], self._subjects_of(agency))
-        return event("picture", picture | {"tracks": tracks})
+        rows = [track if classed else without_class(track) for track, classed in tracks]
+        return event("picture", picture | {"tracks": rows})
 
-    def _subjects_of(self, agency: str) -> frozenset[str]:
+    def _subjects_of(self, agency: str) -> Subjects:
         """What an agency's open incidents are about."""
         if not agency:
-            return frozenset()
+            return Subjects()
         newest, found = self.newest, self._subjects.get(agency)
         if found is None or found[0] != newest:
             open_ones = self._desk.outbox.incidents(open_only=True, agency=agency)
-            found = (newest, frozenset(s for record in open_ones for s in record["subjects"]))
+            found = (newest, subjects_of(open_ones))
             self._subjects[agency] = found
         return found[1]
 
@@ -129,6 +133,16 @@ def _is_track(row: Any) -> bool:
 
 
 async def stream(hub: Hub, person: Person, after: int, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """`events`, counted while they are read."""
+    hub.listening[person.id] += 1
+    try:
+        async for part in events(hub, person, after, lasts):
+            yield part
+    finally:
+        hub.listening[person.id] -= 1
+
+
+async def events(hub: Hub, person: Person, after: int, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
     """What a page is sent, from the revision after a number on, while its session `lasts`."""
     clock = asyncio.get_running_loop().time
     number = after if after <= hub.newest else 0  # further on than there is: the database was begun anew

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-ID, LAT, LON = 0, 1, 2  # the first columns of a track's row, as runtime/picture.py writes them
+UNKNOWN = "other"
+ID, LAT, LON, CLASS, SHARE = 0, 1, 2, 8, 9  # columns of a track's row, as runtime/picture.py writes them
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,36 @@ def areas_of(drawn: Iterable[tuple[str, shapely.Geometry]]) -> Areas:
     return Areas(united)
 
 
-def tracks_for(areas: Areas, agency: str, tracks: list[list[Any]], subjects: frozenset[str]) -> list[list[Any]]:
-    """The tracks that an agency may see; all of them for the site itself."""
+@dataclass(frozen=True)
+class Subjects:
+    """What an agency's incidents are about."""
+
+    all: frozenset[str] = frozenset()
+    classed: frozenset[str] = frozenset()  # those of which it is given the class
+
+
+def subjects_of(records: Iterable[dict[str, Any]]) -> Subjects:
+    """From incidents as the agency may see them."""
+    records = list(records)
+    return Subjects(
+        frozenset(s for r in records for s in r["subjects"]),
+        frozenset(s for r in records if "class" not in r.get("withheld", ()) for s in r["subjects"]),
+    )
+
+
+def tracks_for(areas: Areas, agency: str, tracks: list[list[Any]], subjects: Subjects) -> list[tuple[list[Any], bool]]:
+    """The tracks that an agency may see, and whether with their class; all of them for the site itself."""
     if not agency or not tracks:
-        return tracks
+        return [(t, True) for t in tracks]
     lat, lon = np.array([t[LAT] for t in tracks]), np.array([t[LON] for t in tracks])
     inside = areas.within(agency, lat, lon).tolist()
-    return [t for t, ours in zip(tracks, inside, strict=True) if ours or t[ID] in subjects]
+    return [
+        (t, ours or t[ID] in subjects.classed)
+        for t, ours in zip(tracks, inside, strict=True)
+        if ours or t[ID] in subjects.all
+    ]
+
+
+def without_class(track: list[Any]) -> list[Any]:
+    """A row of the live picture that does not say what it is."""
+    return [*track[:CLASS], UNKNOWN, 0.0, *track[SHARE + 1 :]]

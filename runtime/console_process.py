@@ -36,6 +36,7 @@ from runtime.places import Places, audit_key, exercise_key, history_of
 from runtime.process_report import Reporter, read_reports
 from runtime.scene import areas, scene_of, site_names
 from runtime.supervision import Tasks, described
+from runtime.terminal import visible
 from runtime.world import world_of
 from sensors.keys import KeyUnusable
 from sensors.vault import Pictures
@@ -103,7 +104,7 @@ def _tiles(c: Configuration) -> Tiles | None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 async def serve(c: Configuration, parent: int) -> None:

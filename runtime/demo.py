@@ -24,6 +24,7 @@ from runtime.service import serve
 from runtime.simulator.exercise import read_exercise
 from runtime.simulator.play import play
 from runtime.simulator.seeing import simulated
+from runtime.terminal import terminal
 from runtime.watch import alert_text
 from runtime.world import world_of
 
@@ -57,7 +58,7 @@ def demonstrate(seconds: float | None, embedded: bool, people: Console) -> int:
 def _play(
     c: Configuration, site: Path, running: Broker, stop: threading.Event, seconds: float | None, people: Console
 ) -> int:
-    officer = Officer(c, running, Console(highlight=False, soft_wrap=True))
+    officer = Officer(c, running, terminal())
     timer = threading.Timer(seconds or 0.0, stop.set)
 
     def begin() -> None:

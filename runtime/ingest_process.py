@@ -19,6 +19,7 @@ from runtime.fault_queue import FaultQueue
 from runtime.places import Places
 from runtime.process_report import Reporter
 from runtime.supervision import Threads
+from runtime.terminal import visible
 from runtime.world import feeds_of
 from sensors.ingest import Actions, Broker, Ingest
 from sensors.journal import JournalTaken, Writer
@@ -78,7 +79,7 @@ def ingest(folder: Path, parent: int) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def _tak_servers(c: Configuration) -> list[TakServer]:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runtime.terminal import Terminal, terminal
+
 Cell = str | Text
 FRAME = 3  # a column's border and the blanks beside it; one more at the end
 WORDS_MIN = 18  # a column of sentences is not made narrower than this while others can be left out
@@ -53,12 +55,12 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title
 
 def _say(words: str) -> None:
     if words:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
+        terminal(stderr=True).print(words, markup=False)
 
 
 def output() -> Console:
     """Standard output, as wide as the terminal."""
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console.width = UNBOUNDED
     return console

@@ -19,6 +19,7 @@ from runtime.commands.common import HERE, By, Json, Reason, Site, audited, outbo
 from runtime.commands.filters import agency_asked, matchers_asked, one_of
 from runtime.commands.site_first import SiteFirst
 from runtime.entries import Configuration
+from runtime.terminal import terminal
 from runtime.terminal_table import Column, print_table
 from runtime.watch import ALERT_COLUMNS, alert_row, alert_text, explained
 
@@ -99,7 +100,7 @@ def list_(
 def watch(site: SiteArgument = HERE, as_json: Json = False) -> None:
     """Show alerts as they come, and what becomes of them, until Ctrl-C."""
     c = configuration_in_use(site)
-    outbox, console = outbox_of(c), Console(highlight=False, soft_wrap=True)
+    outbox, console = outbox_of(c), terminal()
     for incident in reversed(outbox.incidents(open_only=True)):
         _show(console, incident, c, as_json)
     number = outbox.newest_number()
@@ -126,7 +127,7 @@ def show(site: Site, key: Key, as_json: Json = False, by: By = "", reason: Reaso
         print(json.dumps({"revisions": revisions, "deliveries": deliveries}, ensure_ascii=False))
     else:
         text = explained(revisions, deliveries, c.site.site.time_zone)
-        Console(highlight=False, soft_wrap=True).print(text, markup=False)
+        terminal().print(text, markup=False)
 
 
 @app.command(epilog="Example: marchwarden alerts withheld configs")

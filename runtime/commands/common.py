@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 
 from alerts import audit as audit_log
 from alerts.outbox import Outbox
@@ -23,8 +22,9 @@ from runtime.entries import Configuration
 from runtime.mistakes import Mistakes
 from runtime.places import Places, audit_key, private_folder
 from runtime.process_report import read_reports
+from runtime.terminal import terminal
 
-people = Console(stderr=True, highlight=False, soft_wrap=True)
+people = terminal(stderr=True)
 
 Site = Annotated[Path, typer.Argument(help="A folder with a site.toml", show_default=False)]
 SiteHere = Annotated[Path, typer.Option("--site", help="A folder with a site.toml")]

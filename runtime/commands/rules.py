@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from alerts.wire import record_of
 from runtime.accepted import AcceptedDamaged, accepted
@@ -17,6 +16,7 @@ from runtime.configuration import load, read_rules
 from runtime.entries import Configuration
 from runtime.mistakes import Mistakes
 from runtime.places import history_of, plate_key
+from runtime.terminal import terminal
 from runtime.terminal_table import Column, print_table
 from runtime.trial import chosen_rules, tried
 from runtime.watch import alert_text
@@ -67,7 +67,7 @@ def try_(
     world = world_of(c, plate_key(c))
     rules = chosen_rules(c, world, rule)
     audited(c, by, "rules try", f"{rule} {span.from_ns} {span.to_ns}", reason)
-    console, raised = Console(highlight=False, soft_wrap=True), 0
+    console, raised = terminal(), 0
     for alert in tried(world, rules, history_of(c), span.from_ns, span.to_ns):
         raised += alert.why == "raised"
         record = record_of(alert)

@@ -17,7 +17,7 @@ from console.api import Doing
 from console.people import LOCAL, ROLES, Account, Accounts, May, Person, hashed, matches, token_hash
 from console.records import Lasting, Records
 from console.report import shift_report
-from console.scope import areas_of, tracks_for
+from console.scope import CLASS, SHARE, Subjects, areas_of, subjects_of, tracks_for, without_class
 from model.alerts import SEVERITIES, EventKind, Stance
 from model.classes import CLASSES
 from model.faults import FaultKind
@@ -25,6 +25,7 @@ from model.liveness import SensorCondition, ServiceCondition
 from model.rejections import Reason
 from runtime.configuration import load
 from runtime.mistakes import Mistakes
+from runtime.picture import COLUMNS
 from runtime.scene import areas, scene_of
 from tests.builders import shipped_world
 from tests.site import CONFIGS, marchwarden, site_at
@@ -95,9 +96,22 @@ def test_notes_are_an_agencys_own(tmp_path: Path) -> None:
 def test_an_agency_sees_what_moves_in_its_areas_and_what_its_incidents_are_about() -> None:
     here = areas_of([("a", shapely.box(-111, 31, -110, 32)), ("a", shapely.box(-109, 31, -108, 32))])
     tracks = [["T1", 31.5, -110.5], ["T2", 31.5, -108.5], ["T3", 31.5, -109.5], ["T4", 40.0, -100.0]]
-    assert [t[0] for t in tracks_for(here, "a", tracks, frozenset({"T4"}))] == ["T1", "T2", "T4"]
-    assert tracks_for(here, "b", tracks, frozenset()) == []
-    assert tracks_for(here, "", tracks, frozenset()) == tracks
+    beyond = Subjects(frozenset({"T4"}), frozenset())
+    assert [(t[0], classed) for t, classed in tracks_for(here, "a", tracks, beyond)] == [
+        ("T1", True),
+        ("T2", True),
+        ("T4", False),
+    ]
+    assert tracks_for(here, "b", tracks, Subjects()) == []
+    assert tracks_for(here, "", tracks, Subjects()) == [(t, True) for t in tracks]
+
+
+def test_an_agency_that_is_not_given_the_class_of_an_incident_does_not_read_it_off_the_map() -> None:
+    records = [{"subjects": ["T1", "T2"], "withheld": ["class"]}, {"subjects": ["T2", "T3"]}]
+    assert subjects_of(records) == Subjects(frozenset({"T1", "T2", "T3"}), frozenset({"T2", "T3"}))
+    row = ["T1", 31.3, -110.6, 5.0, 5.0, 0.0, 1.0, 1.0, "person", 0.9, 0.8, ""]
+    assert COLUMNS[CLASS : SHARE + 1] == ("class", "share")
+    assert without_class(row) == [*row[:8], "other", 0.0, 0.8, ""]
 
 
 def test_an_agreement_widens_what_both_its_sides_see() -> None:
