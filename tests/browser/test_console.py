@@ -91,10 +91,12 @@ def test_assign_note_hand_over_and_resolve_with_what_it_was(site: Running, desk:
     page.select_option("dialog [name=to]", "sheriff-cochise")
     page.click("dialog button.main")
     until(lambda: site.outbox.history_of(key)[-1]["offered_to"] == "sheriff-cochise", "it is offered")
+    until(lambda: "Offered to" in desk.page.inner_text("#detail"), "the page says so")
     page.keyboard.press("r")
     page.select_option("dialog [name=disposition]", "animal")
     page.click("dialog button.main")
     until(lambda: status_of(site, key) == "resolved", "it is resolved")
+    until(lambda: "Offered to" not in desk.page.inner_text("#detail"), "what is over is offered to nobody")
     assert site.outbox.history_of(key)[-1]["resolution"] == "animal"
 
 
@@ -340,18 +342,25 @@ def test_the_map_draws_what_moves_and_a_click_on_an_incident_opens_it(site: Runn
     desk.page.wait_for_selector("#detail .actions")
 
 
-def test_what_is_shown_of_a_track_stays_while_the_map_goes_on(desk: Desk) -> None:
+def test_what_is_shown_of_a_clicked_track_stays_while_the_map_goes_on(desk: Desk) -> None:
     """The picture comes every second, and what an officer reads of a track must last until he closes it."""
-    inspect = """() => import('/static/map.js').then(map =>
-        map.inspect(['T1', 31.34, -110.6, 12, 5, 30, 1.2, 0.4, 'person', 0.9, 0.98, '']))"""
-    desk.page.evaluate(inspect)
-    time = until(lambda: desk.page.inner_text("#map-time"), "there is a picture")
-    until(lambda: desk.page.inner_text("#map-time") != time, "the next picture is drawn")
-    said = desk.page.inner_text("#track")
+    page = desk.page
+    page.goto(f"{desk.url}/?at=-110.65,31.4,15")  # where nothing else is
+    page.wait_for_selector("#map canvas")
+    time = until(lambda: page.inner_text("#map-time"), "there is a picture")
+    page.evaluate("""() => import('/static/map.js').then(map => map.replay({
+        time: '2026-11-20T04:00:00Z', units: [], tails: new Map(),
+        tracks: [['T1', 31.4, -110.65, 12, 5, 30, 1.2, 0.4, 'person', 0.9, 0.98, '']] }))""")
+    until(lambda: page.evaluate("import('/static/map.js').then(map => map.drawn.tracks)") == 1, "it is drawn")
+    page.click("#map")  # its middle
+    page.wait_for_selector("#track:not([hidden])")
+    page.evaluate("import('/static/map.js').then(map => map.replay(null))")
+    until(lambda: page.inner_text("#map-time") not in (time, "Replay 21:00:00 MST"), "the next picture is drawn")
+    said = page.inner_text("#track")
     for words in ("Person 90 %", "T1", "98 %", "1.3 m/s, 72°", "±12 m", "Last seen"):
         assert words in said
-    desk.page.click("#track button")
-    desk.page.wait_for_selector("#track", state="hidden")
+    page.click("#track button")
+    page.wait_for_selector("#track", state="hidden")
 
 
 def test_tracks_of_an_old_picture_are_not_drawn_as_live(desk: Desk) -> None:
