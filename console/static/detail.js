@@ -6,7 +6,7 @@ import * as list from "./list.js";
 import { fly } from "./map.js";
 import { get, post } from "./server.js";
 import * as silencing from "./silencing.js";
-import { t } from "./text.js";
+import { answer as inWords, t } from "./text.js";
 import { stamp, wholeZoned } from "./times.js";
 import { SIGN, agency, isOpen, kindOf, place, position, sensor, what } from "./words.js";
 
@@ -55,7 +55,7 @@ function draw({ incident: i, revisions, deliveries, related, pictures }) {
       line(t("sure"), `${Math.round(i.reason.probability * 100)} %`),
       line(t("lead"), agency(i.lead)), line(t("also_told"), i.agencies.filter((a) => a !== i.lead).map(agency).join(", ")),
       line(t("acknowledged_by"), i.acknowledged_by), line(t("assigned_to"), i.assigned_to), line(t("what_it_turned_out"), i.resolution && t(i.resolution)),
-      line(t("muted"), i.muted && muting(i.muted)), line(t("offered_to"), isOpen(i) && i.offered_to && agency(i.offered_to)), line(t("withheld"), i.withheld?.join(", "))),
+      line(t("muted"), i.muted && muting(i.muted)), line(t("offered_to"), isOpen(i) && i.offered_to && agency(i.offered_to)), line(t("withheld"), i.withheld?.map((field) => t(`withheld_${field}`)).join(", "))),
     i.disputed ? el("p", { class: "wrong" }, t("disputed")) : "",
     el("h3", {}, t("reason_grouped")),
     el("ul", { class: "timeline" }, i.reason.happenings.map((h) => el("li", {}, stamp(h.first), " ", [kindOf({ reason: h }), site.zones[h.zone] ?? sensor(h.zone), h.rule, `${Math.round(h.probability * 100)} %`].filter(Boolean).join(" · "), facts(h.detail)))),
@@ -137,7 +137,7 @@ export async function act(name) {
   if (said === null) return;
   try {
     const answer = name === "silence" ? await post("silences", { matchers: silencing.matchersOf(said), reason: said.reason, hours: Number(said.hours) }) : await post(`incidents/${i.alert}/${name}`, said);
-    announce(answer.done ? t("done", t(name)) : answer.answer);
+    announce(answer.done ? t("done", t(name)) : inWords(answer.answer));
   } catch (error) {
     announce(error.message);
     $("#detail").prepend(el("p", { class: "wrong", role: "alert" }, error.message));

@@ -25,7 +25,7 @@ export async function start(site) {
   const scene = (stands = await get("scene"));
   setWorkerUrl(new URL("./vendor/maplibre-gl-worker.mjs", import.meta.url).href);
   const bounds = extent(scene);
-  chart = new Chart({ container: "map", locale: { "Map.Title": t("map") }, style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0, locale: { "NavigationControl.ZoomIn": t("zoom_in"), "NavigationControl.ZoomOut": t("zoom_out") } });
+  chart = new Chart({ container: "map", style: { version: 8, sources: {}, layers: [] }, bounds, fitBoundsOptions: { padding: 40 }, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxPitch: 0, fadeDuration: 0, locale: { "Map.Title": t("map"), "NavigationControl.ZoomIn": t("zoom_in"), "NavigationControl.ZoomOut": t("zoom_out") } });
   chart.addControl(new ScaleControl({ maxWidth: 120 }), "top-left");
   chart.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
   chart.touchZoomRotate.disableRotation();

@@ -1,5 +1,7 @@
 // The only place that talks to the server.
 
+import { answer as inWords, t } from "./text.js";
+
 export class Refused extends Error {
   constructor(status, words) { super(words); this.status = status; }
 }
@@ -9,9 +11,9 @@ async function call(method, path, body) {
     method, credentials: "same-origin",
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
-  });
+  }).catch(() => { throw new Refused(0, t("not_reached")); });
   const said = answer.status === 204 ? null : await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refused(answer.status, typeof said?.detail === "string" ? said.detail : `${answer.status}`);
+  if (!answer.ok) throw new Refused(answer.status, typeof said?.detail === "string" ? inWords(said.detail) : t("not_accepted", answer.status));
   return said;
 }
 export const get = (path, query) => call("GET", query ? `${path}?${new URLSearchParams(query)}` : path);

@@ -123,6 +123,20 @@ const TABLE = {
   is_disputed: ["disputed", "en disputa"],
   muted: ["Silent because", "Silenciado por"],
   disputed: ["Disputed: kept by its holder", "En disputa: lo conserva quien lo tiene"],
+  withheld_plate: ["the plate", "la placa"],
+  withheld_subjects: ["which tracks it is about", "de qué trazas se trata"],
+  withheld_evidence: ["what saw it", "qué lo vio"],
+  withheld_class: ["what it is", "qué es"],
+  withheld_log: ["who did what", "quién hizo qué"],
+  observer: ["observer", "observador"],
+  officer: ["officer", "oficial"],
+  supervisor: ["supervisor", "supervisor"],
+  analyst: ["analyst", "analista"],
+  technician: ["technician", "técnico"],
+  locale: ["en-GB", "es"],
+  west: ["W", "O"],
+  not_accepted: ["The service does not accept this ({0}).", "El servicio no acepta esto ({0})."],
+  not_reached: ["The service does not answer.", "El servicio no responde."],
   withheld: ["Not given to your agency", "No se da a su agencia"],
   offered_to: ["Offered to", "Ofrecido a"],
   reason_raised: ["Why raised", "Por qué se emitió"],
@@ -344,6 +358,50 @@ const TABLE = {
   rejected_decoder_failed: ["decoding failed", "falló la decodificación"],
   exercise: ["open to this machine: no accounts", "abierto a esta máquina: sin cuentas"],
 };
+// What the service answers when it cannot do something, as it says it; `{0}` stands for what it puts in.
+const ANSWERS = [
+  ["Wrong name or password.", "Cuenta o contraseña incorrecta."],
+  ["Too many tries. Try again in {0} s.", "Demasiados intentos. Pruebe de nuevo en {0} s."],
+  ["Sign in first.", "Inicie sesión primero."],
+  ["Your role, {0}, may not do this.", "Su función, {0}, no permite hacer esto."],
+  ["There is no such picture, or your agency is not given it.", "No existe esa imagen, o no se da a su agencia."],
+  ["There is no such alert, or your agency does not have it.", "No existe esa alerta, o su agencia no la tiene."],
+  ["There is no such silence, or it is not your agency's.", "No existe ese silencio, o no es de su agencia."],
+  ["Say what it was: a disposition.", "Diga qué fue: una resolución."],
+  ["Times need a zone: write for example 2026-11-20T04:00:00Z.", "Las horas necesitan zona: escriba por ejemplo 2026-11-20T04:00:00Z."],
+  ["'to' must come after 'from', and within {0}.", "El final debe venir tras el comienzo, a lo sumo {0} después."],
+  ["The audit log cannot be written, and nobody looks at the past without a trace.", "No se puede escribir el registro de auditoría, y nadie consulta el pasado sin dejar rastro."],
+  ["No such year here.", "Ese año no existe aquí."],
+  ["The service is busy or not running; it takes effect as soon as it can.", "El servicio está ocupado o parado; se hará en cuanto pueda."],
+  ["{0} is over and forgotten, or never was.", "{0} ya terminó y no se conserva, o nunca existió."],
+  ["{0} is none of its agencies: say for which you speak.", "{0} no es una de sus agencias: diga por cuál habla."],
+  ["{0} is none of {1}.", "{0} no es ninguno de {1}."],
+  ["Name who it is assigned to.", "Diga a quién se asigna."],
+  ["The note is empty.", "La nota está vacía."],
+  ["{0} is no disposition: {1}.", "{0} no es una resolución: {1}."],
+  ["It was resolved as {0} by {1}.", "{1} ya lo resolvió como {0}."],
+  ["{0} holds it already.", "{0} ya lo tiene a su cargo."],
+  ["{0} has it already.", "{0} ya lo tiene."],
+  ["{0} is no other alert.", "{0} no es otra alerta."],
+  ["Only alerts that are not over can be merged.", "Solo se unen alertas que no han terminado."],
+  ["It is over: only what goes on can be split.", "Ya terminó: solo se separa lo que continúa."],
+  ["Name some of its subjects, and leave it some.", "Nombre algunos de sus sujetos, y déjele alguno."],
+  ["{0} is no agency.", "{0} no es una agencia."],
+  ["A silence needs a reason.", "Un silencio necesita un motivo."],
+  ["A silence of everything is none: say what it matches.", "Silenciar todo no es un silencio: diga qué abarca."],
+  ["A silence ends within a month, and not before it begins.", "Un silencio termina en menos de un mes, y no antes de empezar."],
+  ["{0} is no silence.", "{0} no es un silencio."],
+  ["{0} is {1}: not yours to end.", "{0} es {1}: no le corresponde terminarlo."],
+  ["for all agencies", "para todas las agencias"],
+  ["of {0}", "de {0}"],
+  ["Only {0}, who leads it, offers it to others; {1} {2}.", "Solo {0}, que lo dirige, lo ofrece a otras; {1} {2}."],
+  ["{0} {1}, and may {2}; to {3} it is for {4}, who leads it.", "{0} {1}, y puede: {2}; la acción «{3}» corresponde a {4}, que lo dirige."],
+  ["has a copy", "tiene una copia"],
+  ["is offered it", "lo tiene ofrecido"],
+  ["leads it", "lo dirige"],
+  ["has no part in it", "no participa"],
+  ["runs the site", "dirige el sitio"],
+];
 export const LANGUAGES = ["en", "es"];
 let column = 0;
 
@@ -359,5 +417,18 @@ export function speak(language) {
 export function t(key, ...values) {
   const found = TABLE[key];
   return (found ? found[column] : String(key)).replace(/\{(\d)\}/g, (_, n) => values[n] ?? "");
+}
+/** What the service answered, in the page's language; what it puts into a sentence likewise, where it has a text. */
+export function answer(sentence) {
+  if (column === 0) return sentence;
+  for (const row of ANSWERS) {
+    const pattern = row[0].replace(/[.*+?^$()[\]\\|]/g, "\\$&").replace(/\{\d\}/g, "(.+?)");
+    const found = sentence.match(new RegExp(`^${pattern}$`));
+    if (!found) continue;
+    const order = [...row[0].matchAll(/\{(\d)\}/g)].map((hole) => hole[1]);
+    const values = Object.fromEntries(order.map((n, at) => [n, found[at + 1].split(", ").map((value) => answer(value.replace(/^'(.*)'$/, "$1"))).join(", ")]));
+    return row[column].replace(/\{(\d)\}/g, (_, n) => values[n]);
+  }
+  return t(sentence);
 }
 export const missing = () => Object.entries(TABLE).filter(([, row]) => row.length !== LANGUAGES.length || row.some((word) => !word)).map(([key]) => key);

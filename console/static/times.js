@@ -1,6 +1,7 @@
 // Times in the site's zone, with UTC where the pointer rests on one; the server's clock counts, not this machine's.
 
 import { el } from "./dom.js";
+import { t } from "./text.js";
 
 let zone = "UTC", aheadMs = 0;
 const formats = new Map();
@@ -10,7 +11,7 @@ export function serverSays(iso) { if (iso) aheadMs = Date.parse(iso) - Date.now(
 export const now = () => Date.now() + aheadMs;
 
 function format(name, options) {
-  if (!formats.has(name)) formats.set(name, new Intl.DateTimeFormat("en-GB", { hourCycle: "h23", ...options }));
+  if (!formats.has(name)) formats.set(name, new Intl.DateTimeFormat(t("locale"), { hourCycle: "h23", ...options }));
   return formats.get(name);
 }
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };

@@ -26,4 +26,4 @@ export function place(i) {
 }
 export const sensor = (id) => site.sensors[id] ?? id;
 export const agency = (id) => site.agencies.find((a) => a.id === id)?.name ?? id;
-export const position = (i) => `${Math.abs(i.lat).toFixed(5)}° ${i.lat < 0 ? "S" : "N"} ${Math.abs(i.lon).toFixed(5)}° ${i.lon < 0 ? "W" : "E"}`;
+export const position = (i) => `${Math.abs(i.lat).toFixed(5)}° ${i.lat < 0 ? "S" : "N"} ${Math.abs(i.lon).toFixed(5)}° ${i.lon < 0 ? t("west") : "E"}`;

@@ -99,8 +99,14 @@ def running(folder: Path, incidents: int = 4, accounts: bool = True) -> Iterator
             c = load(site)
             exercise = read_exercise(site / "exercises" / "demo.toml")
             until(lambda: "Connected" in log.read_text(), "the service connected")
-            messages, _ = simulated(world_of(c, exercise_key(c)), exercise, (time.time_ns() // NS + 1) * NS)
-            player = threading.Thread(target=play, args=(messages, there.host, there.port, stop))
+            world = world_of(c, exercise_key(c))
+
+            def keep_playing() -> None:
+                while not stop.is_set():  # and again, where the tests take longer than the exercise
+                    messages, _ = simulated(world, exercise, (time.time_ns() // NS + 1) * NS)
+                    play(messages, there.host, there.port, stop)
+
+            player = threading.Thread(target=keep_playing)
             player.start()
             outbox = Outbox(site / "state" / "marchwarden.db")
             try:

@@ -1,5 +1,6 @@
 """The parts of the console that need no server: accounts, sessions, what an agency sees, colours, the shift's figures."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import shapely
 from alerts.feedback import DISPOSITIONS
 from alerts.quiet import FIELDS
 from alerts.revisions import Why
+from alerts.standing import Standing
 from alerts.wording import OF_ANOTHER, REASONS
 from console.api import Doing
 from console.people import LOCAL, ROLES, Account, Accounts, May, Person, hashed, matches, token_hash
@@ -27,6 +29,7 @@ from runtime.configuration import load
 from runtime.mistakes import Mistakes
 from runtime.picture import COLUMNS
 from runtime.scene import areas, scene_of
+from runtime.schema import Agreement
 from tests.builders import shipped_world
 from tests.site import CONFIGS, marchwarden, site_at
 
@@ -231,7 +234,7 @@ def test_every_word_of_the_page_is_in_the_table() -> None:
     assert used - table == set()
 
 
-def words() -> dict[str, list[str]]:
+def page_texts() -> dict[str, list[str]]:
     """The page's texts: by key, one in each language."""
     source = (STATIC / "text.js").read_text()
     table = source[source.index("const TABLE = {") : source.index("\n};", source.index("const TABLE = {"))]
@@ -244,7 +247,7 @@ def words() -> dict[str, list[str]]:
 def test_the_page_has_a_text_in_each_language_for_whatever_the_service_may_name() -> None:
     statuses = ("open", "acknowledged", "assigned", "cleared", "resolved", "merged")
     names = {
-        "": (*EventKind, *SEVERITIES, *CLASSES, *DISPOSITIONS, *statuses, *get_args(Doing)),
+        "": (*ROLES, *EventKind, *SEVERITIES, *CLASSES, *DISPOSITIONS, *statuses, *get_args(Doing)),
         "why_": tuple(Why),
         "by_": (*REASONS, *OF_ANOTHER),
         "by_field_": FIELDS,
@@ -253,8 +256,49 @@ def test_the_page_has_a_text_in_each_language_for_whatever_the_service_may_name(
         "sensor_": tuple(SensorCondition),
         "service_": tuple(ServiceCondition),
         "fault_": tuple(FaultKind),
+        "withheld_": get_args(get_args(Agreement.model_fields["withheld"].annotation)[0]),
     }
-    texts = words()
+    texts = page_texts()
     wanted = {prefix + str(name) for prefix, group in names.items() for name in group}
     assert wanted - texts.keys() == set()
     assert {key: row for key, row in texts.items() if len(row) != 2 or not all(row)} == {}
+
+
+def sentence(node: ast.expr) -> str | None:
+    """A text of the source as the page's table has it: what is put in stands as {0}, {1}."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    holes = iter(range(10))
+    return "".join(str(p.value) if isinstance(p, ast.Constant) else f"{{{next(holes)}}}" for p in node.values)
+
+
+def refusals(path: Path) -> set[str]:
+    """The sentences with which this file says that something cannot be done."""
+    found: set[str | None] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("HTTPException", "Refusal"):
+                found |= {sentence(argument) for argument in node.args}
+            elif node.func.id == "Done":
+                found |= {sentence(k.value) for k in node.keywords if k.arg == "answer"}
+        elif isinstance(node, ast.FunctionDef) and node.name == "refusal":
+            found |= {sentence(n.value) for n in ast.walk(node) if isinstance(n, ast.Return) and n.value is not None}
+    return {text for text in found if text}
+
+
+def test_the_page_has_each_sentence_of_refusal_in_every_language() -> None:
+    source = (STATIC / "text.js").read_text()
+    table = source[source.index("const ANSWERS = [") : source.index("\n];")]
+    rows = dict(map(json.loads, re.findall(r"^  (\[.*\]),$", table, re.MULTILINE)))
+    root = STATIC.parent.parent
+    said = set().union(*(refusals(root / path) for path in ("console/api.py", "console/guard.py", "alerts/people.py")))
+    said |= refusals(root / "alerts/standing.py") | {str(s) for s in Standing}
+    assert len(said) > 30
+    assert said - rows.keys() == set()
+    holes = {
+        english: (set(re.findall(r"{\d}", english)), set(re.findall(r"{\d}", spanish)))
+        for english, spanish in rows.items()
+    }
+    assert {english: both for english, both in holes.items() if both[0] != both[1]} == {}
