@@ -39,10 +39,12 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title
         return
     per_column = [[Text(c.name), *(row[i] for row in cells)] for i, c in enumerate(columns)]
     natural = [max(map(line_len, column)) for column in per_column]
-    least = [_least(c, column) for c, column in zip(columns, per_column, strict=True)]
+    tight = [_tight(c, column) for c, column in zip(columns, per_column, strict=True)]
+    least = [min(n, max(t, WORDS_MIN)) if c.words else t for c, n, t in zip(columns, natural, tight, strict=True)]
     kept = columns_kept(columns, least, console.width)
     table = Table(title=title or None)
-    widths = widths_in([natural[i] for i in kept], [least[i] for i in kept], console.width)
+    wide, narrow, narrowest = ([each[i] for i in kept] for each in (natural, least, tight))
+    widths = widths_in(wide, narrow, narrowest, console.width)
     for i, width in zip(kept, widths, strict=True):
         table.add_column(columns[i].name, width=width, overflow="fold")
     for row in cells:
@@ -76,13 +78,17 @@ def columns_kept(columns: Sequence[Column], least: Sequence[int], width: int) ->
     return kept
 
 
-def widths_in(natural: Sequence[int], least: Sequence[int], width: int) -> list[int]:
-    """How wide each column is: what it needs at least, and a share of the rest. Where that is too much, keys wrap as well."""
+def widths_in(natural: Sequence[int], least: Sequence[int], tight: Sequence[int], width: int) -> list[int]:
+    """How wide each column is: what it needs at least, and a share of the rest.
+
+    Where that is too much, sentences are as tight as their longest words; where that is too much, keys wrap as well.
+    """
     room = width - 1 - FRAME * len(natural)
-    if sum(least) > room:
-        return [max(1, share) for share in shares_of(room, least)]
-    more = shares_of(room - sum(least), [n - m for n, m in zip(natural, least, strict=True)])
-    return [m + share for m, share in zip(least, more, strict=True)]
+    needed = least if sum(least) <= room else tight
+    if sum(needed) > room:
+        return [max(1, share) for share in shares_of(room, needed)]
+    more = shares_of(room - sum(needed), [n - m for n, m in zip(natural, needed, strict=True)])
+    return [m + share for m, share in zip(needed, more, strict=True)]
 
 
 def shares_of(room: int, needs: Sequence[int]) -> list[int]:
@@ -100,12 +106,11 @@ def line_len(cell: Text) -> int:
     return max((line.cell_len for line in cell.split("\n")), default=0)
 
 
-def _least(column: Column, cells: Sequence[Text]) -> int:
-    longest = max(map(line_len, cells))
+def _tight(column: Column, cells: Sequence[Text]) -> int:
+    """How narrow a column can be without breaking a key or a word."""
     if not column.words and not column.time:
-        return longest
-    word = max((cell_len(word) for cell in cells for word in cell.plain.split()), default=1)
-    return min(longest, max(word, WORDS_MIN if column.words else 1))
+        return max(map(line_len, cells))
+    return max((cell_len(word) for cell in cells for word in cell.plain.split()), default=1)
 
 
 def _text(cell: Cell) -> Text:

@@ -65,7 +65,7 @@ DEAD = (
 SILENCES = (
     Column("silence"),
     Column("by", 2, words=True),
-    Column("reason", 3, words=True),
+    Column("reason", words=True),
     Column("agency", 1),
     Column("until", time=True),
     Column("matchers", words=True),
@@ -348,8 +348,10 @@ def _print(rows: list[dict[str, Any]], columns: tuple[Column, ...], as_json: boo
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
     else:
-        print_table(columns, [[_cell(row[column.name]) for column in columns] for row in rows], nothing=nothing)
+        print_table(columns, [[_cell(column, row[column.name]) for column in columns] for row in rows], nothing=nothing)
 
 
-def _cell(value: Any) -> str:
-    return " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+def _cell(column: Column, value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    return f"{value[:19].replace('T', ' ')}Z" if column.time else str(value)

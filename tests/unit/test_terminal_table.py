@@ -106,6 +106,18 @@ def test_a_table_fits_and_keeps_its_keys_whole(
     assert (f"since {width} columns have no room for it" in err) == (err != "")
 
 
+@pytest.mark.parametrize("width", [80, 60])
+def test_a_silence_is_shown_with_its_reason_and_what_it_matches(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    silence = {"silence": "SCWAYVW922NPMQ", "by": "ana", "reason": "ranch hands", "agency": "", "until": TIME}
+    alerts._print([silence | {"matchers": {"zone": "stock-tank", "class": "person"}}], alerts.SILENCES, False, "")
+    out = capsys.readouterr().out
+    for words in ("SCWAYVW922NPMQ", "ranch", "hands", "zone=stock-tank", "class=person", "2026-11-25", "14:00:00Z"):
+        assert words in out
+
+
 def test_into_a_file_a_table_is_as_wide_as_it_has_to_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,14 +143,17 @@ def test_the_least_wanted_columns_leave_first() -> None:
     assert columns_kept(columns, least, 10) == [0, 3]
 
 
-@given(st.lists(st.tuples(st.integers(1, 100), st.integers(1, 100)), min_size=1, max_size=12), st.data())
+@given(st.lists(st.tuples(*[st.integers(1, 100)] * 3), min_size=1, max_size=12), st.data())
 def test_the_widths_always_fit_where_a_character_a_column_does(
-    needs: list[tuple[int, int]], data: st.DataObject
+    needs: list[tuple[int, ...]], data: st.DataObject
 ) -> None:
-    natural, least = [max(each) for each in needs], [min(each) for each in needs]
+    tight, least, natural = map(list, zip(*map(sorted, needs), strict=True))
     width = data.draw(st.integers(4 * len(needs) + 1, 300))
-    widths = widths_in(natural, least, width)
-    assert sum(widths) + FRAME * len(widths) + 1 <= width
+    widths = widths_in(natural, least, tight, width)
+    frame = FRAME * len(widths) + 1
+    assert sum(widths) + frame <= width
     assert all(1 <= w <= n for n, w in zip(natural, widths, strict=True))
-    if sum(least) + FRAME * len(widths) + 1 <= width:
-        assert all(w >= m for m, w in zip(least, widths, strict=True))
+    for needed in (least, tight):
+        if sum(needed) + frame <= width:
+            assert all(w >= m for m, w in zip(needed, widths, strict=True))
+            break
