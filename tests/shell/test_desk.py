@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from alerts.outbox import Outbox
+from model.time import iso_from_ns
 from runtime.broker import broker
 from tests.hostile.receiver import documented_receiver
 from tests.receivers import Certificates, smtp, tak, web
@@ -89,8 +90,9 @@ def test_an_alert_goes_by_every_channel_and_through_its_whole_life(tmp_path: Pat
                 lambda: "radar-west" in marchwarden("alerts", "nuisance", site).stdout,
                 "the disposition is counted",
             )
+            now = iso_from_ns(time.time_ns())
             unit = (
-                f'<event version="2.0" uid="ANDROID-1" type="a-f-G-U-C" time="{raised[0]["told"]}" start="{raised[0]["told"]}" '
+                f'<event version="2.0" uid="ANDROID-1" type="a-f-G-U-C" time="{now}" start="{now}" '
                 'stale="2099-01-01T00:00:00Z" how="m-g"><point lat="31.34" lon="-110.6" hae="0" ce="5" le="5"/></event>'
             )
             server.say(unit.encode())
