@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.faults import busy
 from benchmarks.hostile import ATTACKERS, Word, first_words, hostile_site, unmatched
+from benchmarks.message_cost import catalogue_of_all_formats, searched
 from model.messages import Messages
 from model.rejections import Reason
 from model.time import NS
@@ -126,6 +127,12 @@ def test_a_fuzz_comes_to_the_same_in_other_batches(batch: Messages) -> None:
         return readings, looks, signs, rejected
 
     assert totals(1) == totals(10)
+
+
+def test_a_fuzz_of_bytes_that_follows_new_answers_finds_none_that_vanishes_or_fails_a_decoder() -> None:
+    found = searched(catalogue_of_all_formats(), 2_000, 5)
+    assert (found.vanished, found.failed) == ((), ())
+    assert found.kinds_of_answer > 100
 
 
 def test_a_fuzz_of_all_sensors_and_of_registered_units_fails_no_step(batch: Messages) -> None:
