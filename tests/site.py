@@ -1,5 +1,6 @@
 """A copy of the shipped site for a test, and the ways to run it."""
 
+import io
 import os
 import shutil
 import signal
@@ -7,9 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from runtime.cli import main
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MARCHWARDEN = [sys.executable, "-m", "runtime.cli"]
@@ -29,6 +34,19 @@ def site_at(folder: Path, port: int = 1883) -> Path:
 def marchwarden(*arguments: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return ran(*MARCHWARDEN, *arguments)
+
+
+def in_process(*arguments: Any, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The same in this process, without the start of another: for commands that end by themselves."""
+    out, told, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(told):
+        patch.setattr(sys, "argv", ["marchwarden", *map(str, arguments)])
+        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+    return subprocess.CompletedProcess([], code, out.getvalue(), told.getvalue())
 
 
 def ran(*command: Any) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,11 @@
 """The audit log against who can write in the state folder, with the key and without, and against crashes and a full log."""
 
-import io
 import json
-import multiprocessing
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +15,11 @@ from alerts import audit
 from model.faults import Fault
 from runtime.anchoring import AuditWatch
 from runtime.broker import broker
-from runtime.cli import main
 from runtime.configuration import load
 from runtime.fault_queue import FaultQueue
 from runtime.places import Places, audit_key
 from tests.hostile.broker import Listener
-from tests.site import marchwarden, site_at, until
+from tests.site import DEADLINE_S, in_process, site_at, until
 from tests.unit.test_configuration import change, mistakes
 
 KEY, TIME = b"k" * 32, "2026-11-20T04:20:30.000000Z"
@@ -180,20 +177,19 @@ def test_a_crash_between_any_two_steps_leaves_a_log_that_stands(tmp_path: Path) 
             assert audit.verify(path, KEY).findings == (), end
 
 
-def _append_many(path: Path, who: int) -> None:
-    for n in range(60):
-        audit.append(path, KEY, TIME, f"process-{who}", "looked", f"A{n}", "shift")
+APPEND_MANY = """
+import sys
+from pathlib import Path
+from alerts import audit
+for n in range(60):
+    audit.append(Path(sys.argv[1]), b"k" * 32, "2026-11-20T04:20:30Z", f"process-{sys.argv[2]}", "looked", f"A{n}", "shift")
+"""
 
 
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_append_many, args=(path, who)) for who in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
+    processes = [subprocess.Popen([sys.executable, "-c", APPEND_MANY, path, str(who)]) for who in range(4)]
+    assert [process.wait(DEADLINE_S) for process in processes] == [0] * 4
     verdict = audit.verify(path, KEY)
     assert (verdict.lines, verdict.findings) == (240, ())
 
@@ -284,17 +280,17 @@ def test_a_site_anchors_in_a_file_at_the_broker_and_in_syslog_and_verify_finds_a
     (at_broker,) = audit.anchors_in(listening.got[0][1].decode())
     (in_syslog,) = audit.anchors_in(said)
     assert {a.lines for a in (at_broker, in_syslog)} == {5}
-    assert marchwarden("audit", "verify", site).returncode == 0
+    assert in_process("audit", "verify", site).returncode == 0
     for file in c.state.glob("audit.*"):
         file.unlink()
     for n in range(3):
         audit.append(log, key, TIME, "desk-1", "looked", f"A{n}", "shift")
-    done = marchwarden("audit", "verify", site)
+    done = in_process("audit", "verify", site)
     assert (done.returncode, "it had 5: it was cut" in done.stderr) == (1, True), done.stderr
     (tmp_path / "elsewhere" / "anchors").unlink()
-    assert marchwarden("audit", "verify", site).returncode == 0
+    assert in_process("audit", "verify", site).returncode == 0
     (tmp_path / "syslog").write_text(said)
-    assert marchwarden("audit", "verify", site, "--anchor", tmp_path / "syslog").returncode == 1
+    assert in_process("audit", "verify", site, "--anchor", tmp_path / "syslog").returncode == 1
 
 
 class Watched:
@@ -395,9 +391,8 @@ def test_a_damaged_log_is_one_sentence_and_a_fault_and_goes_on_so_that_what_is_t
     assert audit.verify(watched.log, watched.key).findings[0] == sentence
     assert watched.look() == [("audit_broken", "audit.log", False)]
     assert watched.look() == []  # told once
-    done = marchwarden_("audit", "verify", watched.c.folder)
-    assert done[0] == 1
-    assert sentence in done[1]
+    done = in_process("audit", "verify", watched.c.folder)
+    assert (done.returncode, sentence in done.stderr) == (1, True)
     assert audit.append(watched.log, watched.key, TIME, "desk-2", "looked", "B0", "") or damage == "garbage line"
     for n in range(1, 4):
         assert audit.append(watched.log, watched.key, TIME, "desk-2", "looked", f"B{n}", "") == ""
@@ -448,8 +443,8 @@ def test_a_log_that_cannot_be_written_is_a_sentence_and_nothing_is_shown_that_mu
     site = site_at(tmp_path)
     watched = Watched(site)
     (watched.log if which == "log" else watched.log.with_name(".audit.head")).mkdir(parents=True)
-    code, told = marchwarden_("history", site, "tracks")
-    assert (code, told) == (
+    done = in_process("history", site, "tracks")
+    assert (done.returncode, done.stderr) == (
         1,
         f"The audit log {watched.log} cannot be written: Is a directory. "
         "Without it nothing is shown that has to leave a trace there.\n",
@@ -458,18 +453,6 @@ def test_a_log_that_cannot_be_written_is_a_sentence_and_nothing_is_shown_that_mu
         assert watched.look() == [("writing_failed", "audit.log", False)]
         watched.log.rmdir()
         assert watched.look() == [("writing_failed", "audit.log", True)]
-
-
-def marchwarden_(*arguments: object) -> tuple[int, str]:
-    """A command in this process: exit code and what it says to people."""
-    told = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(told), redirect_stdout(io.StringIO()):
-        patch.setattr(sys, "argv", ["marchwarden", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0), told.getvalue()
-    return 0, told.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,15 @@
 What a reader puts in for himself (a site, a key, a file) is in one table, and what is not run here in another, with the reason.
 """
 
-import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +23,6 @@ from alerts.outbox import Outbox
 from history.embedded import EmbeddedStore
 from model.messages import Messages
 from model.time import MS, NS
-from runtime.cli import main
 from runtime.configuration import load
 from runtime.pipeline import Pipeline
 from runtime.places import Places, exercise_key
@@ -33,7 +30,7 @@ from runtime.simulator.exercise import read_exercise
 from runtime.simulator.seeing import simulated
 from runtime.world import world_of
 from sensors.journal import Writer
-from tests.site import LOOK_S, MARCHWARDEN, site_at, until
+from tests.site import LOOK_S, MARCHWARDEN, in_process, site_at, until
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -191,19 +188,12 @@ class Reader:
         return code, told
 
     def _own(self, words: list[str], file: str) -> tuple[int, str]:
-        out, told = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, chdir(self.folder), redirect_stdout(out), redirect_stderr(told):
-            patch.setattr(sys, "argv", words)
-            patch.setattr(sys, "stdin", io.StringIO(PASSWORD))
+        with pytest.MonkeyPatch.context() as patch, chdir(self.folder):
             patch.setenv("COLUMNS", "200")
-            try:
-                main()
-                code = 0
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else 0
+            done = in_process(*words[1:], stdin=PASSWORD)
         if file:
-            (self.folder / file).write_text(out.getvalue())
-        return code, told.getvalue()
+            (self.folder / file).write_text(done.stdout)
+        return done.returncode, done.stderr
 
     def _other(self, text: str) -> tuple[int, str]:
         done = subprocess.run(

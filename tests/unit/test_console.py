@@ -31,7 +31,7 @@ from runtime.picture import COLUMNS
 from runtime.scene import areas, scene_of
 from runtime.schema import Agreement
 from tests.builders import shipped_world
-from tests.site import CONFIGS, marchwarden, site_at
+from tests.site import CONFIGS, in_process, site_at
 
 STATIC = Path(__file__).parents[2] / "console" / "static"
 
@@ -172,7 +172,7 @@ def test_beyond_this_machine_it_needs_tls_and_accounts(tmp_path: Path) -> None:
 
 def test_accounts_are_added_by_command_and_a_wrong_one_leaves_nothing_behind(tmp_path: Path) -> None:
     site = site_at(tmp_path)
-    made = marchwarden("accounts", "token", site, "dispatch", "--agency", "sheriff-cochise")
+    made = in_process("accounts", "token", site, "dispatch", "--agency", "sheriff-cochise")
     assert made.returncode == 0, made.stderr
     accounts = Accounts(
         Account(Person(w.value.id, w.value.name, w.value.agency, w.value.role), w.value.password, w.value.token)
@@ -181,7 +181,7 @@ def test_accounts_are_added_by_command_and_a_wrong_one_leaves_nothing_behind(tmp
     assert accounts.with_token(made.stdout.strip()) == Person("dispatch", "", "sheriff-cochise", "observer")
     kept = (site / "accounts.toml").read_text()
     assert (site / "accounts.toml").stat().st_mode & 0o077 == 0
-    wrong = marchwarden("accounts", "token", site, "other", "--agency", "sherif-cochise")
+    wrong = in_process("accounts", "token", site, "other", "--agency", "sherif-cochise")
     assert (wrong.returncode, "Did you mean 'sheriff-cochise'?" in wrong.stderr) == (2, True)
     assert (site / "accounts.toml").read_text() == kept
 

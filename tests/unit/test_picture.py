@@ -19,7 +19,7 @@ from tests.builders import T0, shipped_world
 from tests.site import CONFIGS, site_at
 
 WORLD = shipped_world()
-PLAYED_S, AFTERWARDS_S = 60, 30  # afterwards nobody is seen any more: what was, is remembered for minutes
+PLAYED_S, AFTERWARDS_S = 30, 20  # afterwards nobody is seen any more: what was, is remembered for minutes
 
 
 def exercise() -> object:
