@@ -370,6 +370,7 @@ const ANSWERS = [
   ["Say what it was: a disposition.", "Diga qué fue: una resolución."],
   ["Times need a zone: write for example 2026-11-20T04:00:00Z.", "Las horas necesitan zona: escriba por ejemplo 2026-11-20T04:00:00Z."],
   ["'to' must come after 'from', and within {0}.", "El final debe venir tras el comienzo, a lo sumo {0} después."],
+  ["This account has {0} pages open; close some.", "Esta cuenta tiene {0} páginas abiertas; cierre algunas."],
   ["The audit log cannot be written, and nobody looks at the past without a trace.", "No se puede escribir el registro de auditoría, y nadie consulta el pasado sin dejar rastro."],
   ["No such year here.", "Ese año no existe aquí."],
   ["The service is busy or not running; it takes effect as soon as it can.", "El servicio está ocupado o parado; se hará en cuanto pueda."],
