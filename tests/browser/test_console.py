@@ -252,6 +252,9 @@ def test_over_a_lost_connection_and_a_killed_console_no_incident_is_missing_on_t
         os.kill(killed, signal.SIGKILL)
         desk.page.wait_for_selector("#lost:not([hidden])")
         until(lambda: "Not live: last heard at" in desk.page.inner_text("#map-time"), "the map says how old it is")
+        assert not desk.page.is_visible("#condition")  # what it said is of before
+        boxes = [desk.page.locator(at).bounding_box() for at in ("#lost", "#map-time")]
+        assert boxes[0] is None or boxes[1] is None or boxes[1]["y"] + boxes[1]["height"] <= boxes[0]["y"]
         until(lambda: console_of(site) not in (0, killed), "another console runs")  # noqa: B023
         desk.page.wait_for_selector("#lost[hidden]", state="attached")
     desk.page.clock.install()
