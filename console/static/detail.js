@@ -139,7 +139,6 @@ export async function act(name) {
     const answer = name === "silence" ? await post("silences", { matchers: silencing.matchersOf(said), reason: said.reason, hours: Number(said.hours) }) : await post(`incidents/${i.alert}/${name}`, said);
     announce(answer.done ? t("done", t(name)) : inWords(answer.answer));
   } catch (error) {
-    announce(error.message);
     $("#detail").prepend(el("p", { class: "wrong", role: "alert" }, error.message));
   }
 }

@@ -84,10 +84,11 @@ function patch(old, fresh) {
 
 export const $ = (selector) => document.querySelector(selector);
 
-/** What screen readers say at once. */
-export function announce(words) {
-  $("#announce").textContent = "";
-  setTimeout(() => { $("#announce").textContent = words; }, 50);
+/** What screen readers say, once: at once where it is urgent, else when they come to it. Nothing overwrites what is not said yet. */
+export function announce(words, urgent = false) {
+  const line = el("p", {}, words);
+  $(urgent ? "#announce" : "#announce-later").append(line);
+  setTimeout(() => line.remove(), 20000);
 }
 
 /** A table: head is a list of words (without it, the first cell of each row is the row's heading), rows are lists of cells (text, element, or {number}); keys name what each row stands for. */

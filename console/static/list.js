@@ -50,7 +50,7 @@ export function take(incident, late) {
   incidents.set(incident.alert, incident);
   if (late && !before && isOpen(incident) && !incident.muted) {
     fresh.add(incident.alert);
-    announce(t("new_incident", `${t(incident.severity)}, ${what(incident)}, ${place(incident)}`));
+    announce(t("new_incident", `${t(incident.severity)}, ${what(incident)}, ${place(incident)}`), ["critical", "major"].includes(incident.severity));
     alarm(incident.severity);
   }
   if (!isOpen(incident) || incident.acknowledged_by) fresh.delete(incident.alert);

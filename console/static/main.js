@@ -15,7 +15,7 @@ import * as times from "./times.js";
 import { isOpen, names } from "./words.js";
 
 const VIEWS = ["map", "sensors", "history", "shift"];
-let me, site, view = "map", pending = 0, disconnected = false, stopped = false;
+let me, site, view = "map", pending = 0, disconnected = false, stopped = false, ill = "";
 let focusAfter = sessionStorage.getItem("focus"); // where the keyboard goes on once the page is there: after signing in, or in another language
 sessionStorage.removeItem("focus");
 
@@ -78,6 +78,8 @@ function condition(said) {
   map.sensorsDown([...said.offline, ...silent]);
   const bad = !said.running || !said.connected ? t(`service_${said.condition}`) : said.behind_s > 10 ? t("behind", said.behind_s) : said.dead ? t("dead_letters", said.dead) : "";
   const words = bad || t("all_well", said.tracks, `${said.sensors - said.offline.length}/${said.sensors}`);
+  if (bad.replace(/\d/g, "") !== ill) announce(words, Boolean(bad)); // that it is so, not each of its figures
+  ill = bad.replace(/\d/g, "");
   if ($("#condition").textContent !== words) $("#condition").textContent = words;
   $("#condition").className = bad ? "bad" : "";
 }

@@ -20,7 +20,7 @@ export async function show(views) {
     el("label", {}, `${label} `, start), why, el("button", { class: "main" }, t("load")));
   redraw($("#view-history"),
     el("h2", {}, t("replay_hour")), form,
-    el("p", { role: "status", id: "hour-found" }), el("h2", {}, t("activity")), el("div", { id: "activity" }));
+    el("p", { id: "hour-found" }), el("h2", {}, t("activity")), el("div", { id: "activity" }));
   $("#activity").replaceChildren(await chart()); // afterwards: what is typed in the meantime stays
 }
 
@@ -59,13 +59,14 @@ async function load(fields) {
     ({ tracks } = await get("history/tracks", { from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), reason }));
   } catch (error) {
     told.textContent = error.message;
+    announce(error.message, true);
     return;
   }
   const seconds = [...new Set(tracks.flatMap((track) => track.at.map(([s]) => s)))].sort((a, b) => a - b);
   step = Math.max(Math.min(...seconds.slice(1).map((s, n) => s - seconds[n]), 60), 1);
   const first = Math.min(...tracks.map((track) => track.at[0][0]), to);
   told.textContent = tracks.length ? `${tracks.length} ${t("tracks")}` : t("no_tracks");
-  announce(told.textContent);
+  announce(told.textContent, true);
   if (tracks.length) { open(); place(first); goTo("map", true); $("#play").focus(); }
 }
 

@@ -362,6 +362,7 @@ const TABLE = {
 const ANSWERS = [
   ["Wrong name or password.", "Cuenta o contraseña incorrecta."],
   ["Too many tries. Try again in {0} s.", "Demasiados intentos. Pruebe de nuevo en {0} s."],
+  ["This account has {0} pages open; close some.", "Esta cuenta tiene {0} páginas abiertas; cierre alguna."],
   ["Sign in first.", "Inicie sesión primero."],
   ["This account has {0} pages open; close some.", "Esta cuenta tiene {0} páginas abiertas; cierre algunas."],
   ["Your role, {0}, may not do this.", "Su función, {0}, no permite hacer esto."],
@@ -433,4 +434,3 @@ export function answer(sentence) {
   }
   return t(sentence);
 }
-export const missing = () => Object.entries(TABLE).filter(([, row]) => row.length !== LANGUAGES.length || row.some((word) => !word)).map(([key]) => key);

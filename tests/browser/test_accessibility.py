@@ -262,6 +262,23 @@ def test_the_keyboard_goes_on_where_it_was_after_signing_in_and_in_another_langu
     desk.page.select_option("#language", "es")
     until(lambda: "Incidentes" in desk.page.inner_text("#incidents h2"), "the page speaks Spanish")
     until(lambda: active(desk) == "language", "the choice has the focus")
+    assert desk.page.get_attribute("html", "lang") == "es"
+
+
+def test_what_is_pressed_and_chosen_is_told_apart_in_forced_colours_and_nothing_moves_unasked(
+    site: Running, desk: Desk
+) -> None:
+    desk.page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    colour = "selector => getComputedStyle(document.querySelector(selector)).backgroundColor"
+    assert desk.page.evaluate(colour, "nav [aria-pressed=true]") != desk.page.evaluate(
+        colour, "nav [aria-pressed=false]"
+    )
+    choose(desk, an_open_one(site))
+    desk.page.evaluate(NEW_INCIDENT, "0000000000007")
+    chosen, other = "#list [aria-selected=true]", "#list [aria-selected=false]"
+    assert desk.page.evaluate(colour, chosen) != desk.page.evaluate(colour, other)
+    moving = "document.getAnimations().filter(a => a.playState === 'running').length"
+    assert desk.page.evaluate(moving) == 0
 
 
 # ── Spanish ──────────────────────────────────────────────────────────────────────────────────────

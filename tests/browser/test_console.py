@@ -433,22 +433,21 @@ def test_a_screen_reader_finds_a_name_on_everything_and_is_told_of_what_is_new(d
     bare = re.compile(r"- (button|textbox|combobox|searchbox|checkbox|link)( \[.*\])?:?$")
     nameless = [line for line in tree.splitlines() if bare.search(line)]
     assert nameless == []
-    assert desk.page.get_attribute("#announce", "aria-live") == "assertive"
     desk.page.evaluate("""import('/static/list.js').then(list => {
-        const one = list.all().find(i => i.status !== 'resolved');
-        list.take({...one, alert: 'A0000000000000', revision: 1, status: 'open', muted: null, acknowledged_by: null}, true);
+        const one = {...list.all()[0], revision: 1, status: 'open', muted: null, acknowledged_by: null};
+        for (const [n, severity] of ['critical', 'major', 'minor', 'information'].entries())
+            list.take({...one, alert: `A000000000000${n}`, zone: `place-${severity}`, severity}, true);
     })""")
-    until(lambda: "New incident" in desk.page.inner_text("#announce"), "it is announced")
+    for region, urgency, severities in (
+        ("#announce", "assertive", ("critical", "major")),
+        ("#announce-later", "polite", ("minor", "information")),
+    ):
+        assert desk.page.get_attribute(region, "aria-live") == urgency
+        words = desk.page.inner_text(region)
+        assert [words.count(f"place-{severity}") for severity in severities] == [1, 1]
+        assert words.count("place-") == 2
     assert desk.page.evaluate("import('/static/sound.js').then(sound => sound.rung.length)") >= 1
     assert "new" in (desk.page.get_attribute("#i-A0000000000000", "class") or "")
-
-
-def test_spanish_has_every_word_and_the_page_speaks_it(desk: Desk) -> None:
-    assert desk.page.evaluate("import('/static/text.js').then(text => text.missing())") == []
-    desk.page.select_option("#language", "es")
-    until(lambda: "Incidentes" in desk.page.inner_text("#incidents h2"), "the page speaks Spanish")
-    assert desk.page.get_attribute("html", "lang") == "es"
-    desk.page.evaluate("localStorage.removeItem('language')")
 
 
 def test_times_are_in_the_sites_zone_and_utc_is_where_the_pointer_rests(site: Running, desk: Desk) -> None:
