@@ -307,30 +307,49 @@ class Outbox:
             found = str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
         except sqlite3.DatabaseError as error:
             return str(error)
-        return "" if found == "ok" else found
+        return "" if found == "ok" else " ".join(found.split())
 
     def mend(self) -> list[str]:
-        """Put right each row that is not as it was written; a sentence about what was found in each table.
+        """Put right each row that is not as it was written; a sentence about what was found in each table."""
+        with self._transaction():
+            return [*self._end_damaged(), *self._remove_damaged(), *self._open_uncertain()]
 
-        A count, a withheld event or a revision that is damaged is removed. A delivery or an action of which it is not certain
-        whether it was carried out is opened again: its key is the same.
-        """
-        found = list[str]()
-        with self._transaction() as db:
-            for table in ("revisions", "withheld", "rejections", "faults", "status"):
-                count = db.execute(f"DELETE FROM {table} WHERE NOT COALESCE({whole(table)}, 0)").rowcount
-                if count:
-                    found.append(f"{count} of the table {table} are damaged, and are removed.")
-            for table, state, more in (
-                ("deliveries", {"attempts": "0", "next_ns": "0", "done_ns": "NULL", "dead": "0"}, ""),
-                ("actions", {"taken": "0"}, " AND answer IS NULL"),
-            ):
-                count = db.execute(
-                    f"{changed(table, **state)} WHERE NOT COALESCE({whole_state(table)}, 0){more}"
-                ).rowcount
-                if count:
-                    found.append(f"{count} of the table {table} are damaged, and are done again.")
-        return found
+    def _end_damaged(self) -> Iterator[str]:
+        """A delivery that waits and is damaged is a dead letter, an action that waits is answered."""
+        for table, waits, ended in (
+            ("deliveries", "done_ns IS NULL AND dead = 0", {"dead": "1", "error": "?"}),
+            ("actions", "taken = 0", {"taken": "1", "answer": "?"}),
+        ):
+            update = f"{changed(table, **ended)} WHERE NOT COALESCE({whole(table)}, 0) AND {waits}"
+            count = self._db.execute(update, (DAMAGED,)).rowcount
+            if count:
+                yield f"{count} of the table {table} are damaged, and are not carried out."
+
+    def _remove_damaged(self) -> Iterator[str]:
+        """Of other tables, and of what was carried out before. A damaged view stays: nobody sees the whole record instead."""
+        for table, of_these in (
+            *((table, "1") for table in ("revisions", "withheld", "rejections", "faults", "status")),
+            ("deliveries", "done_ns IS NOT NULL"),
+            ("actions", f"taken = 1 AND answer IS NOT '{DAMAGED}'"),
+        ):
+            delete = f"DELETE FROM {table} WHERE NOT COALESCE({whole(table)}, 0) AND {of_these}"
+            count = self._db.execute(delete).rowcount
+            if count:
+                yield f"{count} of the table {table} are damaged, and are removed."
+        (hidden,) = self._db.execute(f"SELECT COUNT(*) FROM views WHERE NOT COALESCE({whole('views')}, 0)").fetchone()
+        if hidden:
+            yield f"{hidden} of the table views are damaged: their agencies do not see these revisions."
+
+    def _open_uncertain(self) -> Iterator[str]:
+        """Where it is not certain whether a delivery or an action was carried out, it is again: its key is the same."""
+        for table, state, of_these in (
+            ("deliveries", {"attempts": "0", "next_ns": "0", "done_ns": "NULL", "dead": "0"}, "1"),
+            ("actions", {"taken": "0"}, "answer IS NULL"),
+        ):
+            update = f"{changed(table, **state)} WHERE NOT COALESCE({whole_state(table)}, 0) AND {of_these}"
+            count = self._db.execute(update).rowcount
+            if count:
+                yield f"{count} of the table {table} are damaged, and are done again."
 
     def forget_before(self, time_ns: int, open_alerts: Iterable[str]) -> None:
         """Remove what is older, in every table, but for open alerts; and give free pages back to the disk."""

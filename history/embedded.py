@@ -195,7 +195,7 @@ class EmbeddedStore:
         return True
 
     def _read_ahead(self, path: Path) -> pa.Table | None:
-        table, damaged = read_ahead(path)
+        table, damaged = read_ahead(path, _ahead_schema(path.parent.name))
         if damaged:
             self.damaged.append(f"{path.parent.name}/{path.name} is damaged: {damaged} batches of rows are left out.")
         return table
@@ -267,7 +267,7 @@ class _Ahead:
 
     def __init__(self, folder: Path, kind: str, number: int) -> None:
         self.path, self.rows = folder / f"{STEM.format(number=number)}.arrow", 0
-        self._schema = SCHEMAS[kind].append(pa.field(POSITION, pa.int64()))
+        self._schema = _ahead_schema(kind)
         self._file = self.path.open("wb")
         self._stream = pa.ipc.new_stream(self._file, self._schema)
 
@@ -286,24 +286,30 @@ class _Ahead:
         self._file.close()
 
 
-def read_ahead(path: Path) -> tuple[pa.Table | None, int]:
+def _ahead_schema(kind: str) -> pa.Schema:
+    return SCHEMAS[kind].append(pa.field(POSITION, pa.int64()))
+
+
+def read_ahead(path: Path, schema: pa.Schema) -> tuple[pa.Table | None, int]:
     """The whole batches of a write-ahead file, and how many were damaged.
 
     None when it has just become a segment, or holds nothing yet.
     """
     try:
         with path.open("rb") as file:
-            return _batches(file)
+            return _batches(file, schema)
     except FileNotFoundError:
         return None, 0
 
 
-def _batches(file: BinaryIO) -> tuple[pa.Table | None, int]:
+def _batches(file: BinaryIO, schema: pa.Schema) -> tuple[pa.Table | None, int]:
     try:
         stream = pa.ipc.open_stream(file)
     except (pa.ArrowException, OSError, ValueError):
         size = file.seek(0, os.SEEK_END)
         return None, int(size > FIRST_BYTES)  # with fewer, its first bytes are still on their way
+    if not stream.schema.equals(schema):
+        return None, 1
     batches, damaged = [], 0
     while True:
         try:

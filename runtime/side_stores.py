@@ -157,10 +157,11 @@ class SideStores:
     def _recognised(self, store: Sealed) -> Any:
         """The store, when SQLite finds nothing wrong with it. Raises Damaged."""
         wrong = store.check()
+        name = store.path.name
         if wrong:
             store.close()
+            self._marks.pop(name, None)  # another one takes its place, and that is told
             raise Damaged(wrong)
-        name = store.path.name
         identity, newest_row = self._marks.get(name, (store.identity, 0))
         if identity != store.identity:
             detail = f"{name} was removed or exchanged for another one: what it held is missing."

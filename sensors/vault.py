@@ -91,7 +91,7 @@ class Sealed:
             found = str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
         except sqlite3.DatabaseError as error:
             return str(error)
-        return "" if found == "ok" else found
+        return "" if found == "ok" else " ".join(found.split())
 
     def newest_row(self) -> int:
         """The number of the newest row: it grows, except where retention removes all."""
