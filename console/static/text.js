@@ -364,7 +364,6 @@ const ANSWERS = [
   ["Too many tries. Try again in {0} s.", "Demasiados intentos. Pruebe de nuevo en {0} s."],
   ["This account has {0} pages open; close some.", "Esta cuenta tiene {0} páginas abiertas; cierre alguna."],
   ["Sign in first.", "Inicie sesión primero."],
-  ["This account has {0} pages open; close some.", "Esta cuenta tiene {0} páginas abiertas; cierre algunas."],
   ["Your role, {0}, may not do this.", "Su función, {0}, no permite hacer esto."],
   ["There is no such picture, or your agency is not given it.", "No existe esa imagen, o no se da a su agencia."],
   ["There is no such alert, or your agency does not have it.", "No existe esa alerta, o su agencia no la tiene."],
