@@ -212,8 +212,11 @@ def incident(request: Request, desk: TheDesk, person: Seeing, key: Key) -> Whole
     sent = [d for d in desk.outbox.deliveries_of(key) if person.agency in ("", d["agency"])]
     _looked(request.app.state.looked, desk, person, key)
     found = [(e["sensor"], _shown(desk, newest, e["sensor"])) for e in newest["evidence"]]
+    unlabelled = "class" in newest.get("withheld", ())  # a camera's label is a class
     pictures = [
-        {"sensor": sensor, "time": iso_from_ns(one[0]), "label": one[1]} for sensor, one in found if one is not None
+        {"sensor": sensor, "time": iso_from_ns(one[0]), "label": "" if unlabelled else one[1]}
+        for sensor, one in found
+        if one is not None
     ]
     return Whole(incident=newest, revisions=revisions, deliveries=sent, related=related, pictures=pictures)
 

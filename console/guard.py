@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from console.people import LOCAL, May, Person
 COOKIE, DEVICE_COOKIE = "marchwarden", "marchwarden-device"
 SAFE = ("GET", "HEAD", "OPTIONS")
 BODY_BYTES_MAX = 100_000
+LENGTH = re.compile("[0-9]{1,18}")  # `isdigit` takes "²" too, and `int` raises for it, and for thousands of digits
 BODY_S = 10.0  # how long a body may take to arrive
 # Inline style attributes are what MapLibre sets by script, which style-src does not concern; nothing inline is allowed.
 POLICY = (
@@ -78,7 +80,7 @@ class Guard:
         ):
             return _no(400, "This service is not called by that name.")
         length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > BODY_BYTES_MAX:
+        if not LENGTH.fullmatch(length) or int(length) > BODY_BYTES_MAX:
             return _no(413, "That is more than is taken.")
         if request.method in SAFE or bearer_of(request):
             return None

@@ -3,12 +3,14 @@
 import asyncio
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.text import Text
 from starlette.testclient import TestClient
 
-from console.api import _whose
+from console.api import _whose, incident
 from console.app import make_app
 from console.live import STREAMS_MAX, Hub, stream
 from console.people import LOCAL
@@ -61,6 +63,44 @@ def test_colours_of_our_own_are_still_there() -> None:
 )
 def test_a_silence_is_the_agencys_that_made_it(silence: dict[str, object], agency: str) -> None:
     assert _whose(silence) == agency
+
+
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", "1_0", " 1", ""])
+def test_a_length_that_is_none_is_refused_with_the_protective_headers(tmp_path: Path, length: str) -> None:
+    app = make_app(desk_of(load(site_at(tmp_path)), Tasks(lambda *_: None), FaultQueue()))
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", length.encode("latin-1"))]
+    scope = {"type": "http", "method": "POST", "path": "/api/session", "headers": headers, "query_string": b""}
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, lambda: asyncio.sleep(60), send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 413
+    assert b"content-security-policy" in dict(sent[0]["headers"])
+
+
+def test_a_pictures_label_does_not_say_the_class_that_is_withheld() -> None:
+    record = {
+        "merged_into": None,
+        "split_from": None,
+        "parts": [],
+        "subjects": [],
+        "class": {},
+        "evidence": [{"sensor": "cam-1"}],
+        "observed": "2026-11-20T04:00:00Z",
+        "last_seen": "2026-11-20T04:00:00Z",
+    }
+    for more, label in (({}, "person"), ({"withheld": ["class"]}, "")):
+        outbox = SimpleNamespace(
+            history_of=lambda *_, more=more: [record | more], incidents=lambda **_: [], deliveries_of=lambda _: []
+        )
+        desk: Any = SimpleNamespace(
+            outbox=outbox, now_s=lambda: 1e9, audit=lambda *_: True, shown=lambda *_: (1, "person", b"")
+        )
+        request: Any = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(looked={})))
+        (picture,) = incident(request, desk, LOCAL, "A0").pictures
+        assert picture["label"] == label
 
 
 def test_one_account_cannot_take_all_connections_for_streams(tmp_path: Path) -> None:
