@@ -5,9 +5,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -180,6 +181,7 @@ def test_a_crash_between_any_two_steps_leaves_a_log_that_stands(tmp_path: Path) 
 APPEND_MANY = """
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from alerts import audit
 for n in range(60):
     audit.append(Path(sys.argv[1]), b"k" * 32, "2026-11-20T04:20:30Z", f"process-{sys.argv[2]}", "looked", f"A{n}", "shift")
@@ -317,8 +319,17 @@ class Watched:
         return [(f.kind.value, f.about, f.over) for f in self.faults()]
 
 
-def test_an_anchor_that_cannot_be_put_is_a_fault_until_it_can_and_the_others_are_put(tmp_path: Path) -> None:
-    site, socket_path = site_at(tmp_path), tmp_path / "log.socket"
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path fits into a socket's address and into what a fault is about."""
+    with TemporaryDirectory(prefix="mw-") as folder:
+        yield Path(folder)
+
+
+def test_an_anchor_that_cannot_be_put_is_a_fault_until_it_can_and_the_others_are_put(
+    tmp_path: Path, short_folder: Path
+) -> None:
+    site, socket_path = site_at(tmp_path), short_folder / "log.socket"
     (tmp_path / "elsewhere").mkdir()
     anchored(
         site,
