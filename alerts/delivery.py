@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -123,28 +124,19 @@ def work(
     """Deliver on one channel until `stop`; `wake` says that there is something. What is under way at `stop` is ended."""
     while not stop.is_set():
         try:
-            _work_on_database(database, channel, clock, allowance, wake, stop, on_failure)
+            with Outbox(database) as outbox:
+                _deliver_until(
+                    stop, wake, clock, partial(deliver, outbox, channel, clock, allowance, on_failure=on_failure)
+                )
         except (sqlite3.Error, OSError) as error:
             # What was sent and could not be written down is sent again, under the same key.
             report(f"Channel {channel.id}: {error}. It goes on in {MEND_S:g} s.")
             clock.wait(MEND_S, stop)
 
 
-def _work_on_database(
-    database: Path,
-    channel: Channel,
-    clock: Clock,
-    allowance: Allowance,
-    wake: threading.Event,
-    stop: threading.Event,
-    on_failure: Callable[[str], None],
-) -> None:
-    outbox = Outbox(database)
-    try:
-        while not stop.is_set():
-            wake.clear()
-            if not deliver(outbox, channel, clock, allowance, on_failure=on_failure):
-                clock.wait(IDLE_S, wake)
-        deliver(outbox, channel, clock, allowance, on_failure=on_failure)
-    finally:
-        outbox.close()
+def _deliver_until(stop: threading.Event, wake: threading.Event, clock: Clock, deliver_due: Callable[[], int]) -> None:
+    while not stop.is_set():
+        wake.clear()
+        if not deliver_due():
+            clock.wait(IDLE_S, wake)
+    deliver_due()
