@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -307,14 +308,12 @@ class Pipeline:
             self._forget()
 
     def _show(self) -> None:
-        """The picture of the newest scan, whole or not at all: who reads it may do so at any time."""
+        """The picture of the newest scan."""
         assert self.state is not None
         if self.state.fusion.closed_ns != self._shown_ns:
             self._shown_ns = self.state.fusion.closed_ns
-            fresh = self._places.picture.with_suffix(".new")
             try:
-                fresh.write_bytes(with_checksum(picture(self._world, self.state)))
-                fresh.replace(self._places.picture)
+                _write_whole(self._places.picture, picture(self._world, self.state))
             except Exception as error:  # nothing that the page shows may hold up an alert
                 self.fault(
                     FaultKind.STEP_FAILED, "live view", f"The live view was not written: {type(error).__name__}."
@@ -373,10 +372,8 @@ class Pipeline:
 
     def _count_commit(self) -> None:
         """Beside the database and after it: what the database loses is noticed at the next start."""
-        fresh = self._places.commits.with_suffix(".new")
         try:
-            fresh.write_bytes(with_checksum(msgspec.json.encode(_Commits(self._commits))))
-            fresh.replace(self._places.commits)
+            _write_whole(self._places.commits, msgspec.json.encode(_Commits(self._commits)))
         except OSError as error:
             self.fault(FaultKind.WRITING_FAILED, "commits.json", f"commits.json was not written: {error}.")
 
@@ -501,6 +498,13 @@ def _lost_commits(places: Places, commits: int) -> list[str]:
         f"marchwarden.db has lost its last {lost} commits (marchwarden.db-wal was damaged, or an older copy put back). "
         "The journal is read again from there; what was delivered since is delivered again, with the same keys."
     ]
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """A JSON object with its checksum, whole or not at all: who reads it may do so at any time. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(with_checksum(data))
+    fresh.replace(path)
 
 
 def _opened_outbox(places: Places) -> tuple[Outbox, list[str]]:
